@@ -1,0 +1,4 @@
+//! BERT for inference.
+mod config;
+
+pub use config::{BertConfig, BertConfigError, HiddenAct};

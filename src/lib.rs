@@ -1,0 +1,5 @@
+//! jiesu.
+pub mod classifier;
+pub mod encoder;
+pub mod label;
+pub mod request;

@@ -1,0 +1,280 @@
+//! A citizen's words, checked and normalised once, at the door.
+//!
+//! Normalisation is NFKC, then traditional to simplified Chinese (OpenCC `t2s`), then whitespace: control and
+//! zero-width characters go, runs of whitespace become one space. Each normalised character remembers where it came
+//! from, so that a span of the normalised text points into the words as they were written.
+
+use std::cell::Cell;
+use std::fmt;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use ferrous_opencc::OpenCC;
+use ferrous_opencc::config::BuiltinConfig;
+use tokenizers::NormalizedString;
+use tokenizers::normalizer;
+
+/// Longest text that is accepted, in characters.
+pub const MAX_TEXT_CHARS: usize = 10_000;
+/// Longest title that is accepted, in characters.
+pub const MAX_TITLE_CHARS: usize = 500;
+
+/// The parts of a request that a span can lie in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Field {
+    /// The title that the citizen or the operator gave.
+    Title,
+    /// The words themselves.
+    Text,
+}
+
+impl Field {
+    /// The field's name in the protocol.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Title => "title",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// One thing wrong with one field of a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct Violation {
+    /// The field's name in the protocol, such as `text` or `area`.
+    pub field: &'static str,
+    /// What is wrong, as a sentence for the caller.
+    pub problem: String,
+}
+
+/// All that is wrong with one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestError {
+    /// At least one violation.
+    pub violations: Vec<Violation>,
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, violation) in self.violations.iter().enumerate() {
+            if position > 0 {
+                f.write_str("; ")?;
+            }
+            write!(f, "{violation}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for RequestError {}
+
+/// A citizen's words: not empty, not too long, normalised.
+///
+/// `Debug` shows lengths only, so that nobody logs the words by accident.
+#[derive(Clone)]
+pub struct RequestText {
+    title: NormalizedString,
+    text: NormalizedString,
+}
+
+impl RequestText {
+    /// Checks and normalises a title, which may be empty, and a text, which may not.
+    ///
+    /// # Errors
+    /// If the text holds no visible character, or one of the two is too long; all violations at once.
+    pub fn new(title: &str, text: &str) -> Result<Self, RequestError> {
+        let mut violations = Vec::new();
+        for (field, words, max) in [("title", title, MAX_TITLE_CHARS), ("text", text, MAX_TEXT_CHARS)] {
+            let chars = words.chars().count();
+            if chars > max {
+                let problem = format!("has {chars} characters; at most {max} are accepted");
+                violations.push(Violation { field, problem });
+            }
+        }
+        if !violations.is_empty() {
+            return Err(RequestError { violations });
+        }
+        let request = Self { title: normalize(title), text: normalize(text) };
+        if request.text.is_empty() {
+            let problem = "is empty; pass the citizen's words".to_owned();
+            return Err(RequestError { violations: vec![Violation { field: "text", problem }] });
+        }
+        Ok(request)
+    }
+
+    /// The normalised words of a field.
+    pub fn normalized(&self, field: Field) -> &str {
+        self.field(field).get()
+    }
+
+    /// The words of a field as they were written.
+    pub fn original(&self, field: Field) -> &str {
+        self.field(field).get_original()
+    }
+
+    /// Where the bytes `span` of a field's normalised words stand in the original, in characters.
+    ///
+    /// Returns `None` if `span` is empty, out of bounds, or cuts a character.
+    pub fn original_chars(&self, field: Field, span: Range<usize>) -> Option<Range<usize>> {
+        let words = self.field(field);
+        if span.is_empty() || words.get().get(span.clone()).is_none() {
+            return None;
+        }
+        let bytes = words.convert_offsets(normalizer::Range::Normalized(span))?;
+        let original = words.get_original();
+        let start = original.get(..bytes.start)?.chars().count();
+        let inside = original.get(bytes)?.chars().count();
+        Some(start..start + inside)
+    }
+
+    fn field(&self, field: Field) -> &NormalizedString {
+        match field {
+            Field::Title => &self.title,
+            Field::Text => &self.text,
+        }
+    }
+}
+
+impl fmt::Debug for RequestText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestText")
+            .field("title_chars", &self.title.get().chars().count())
+            .field("text_chars", &self.text.get().chars().count())
+            .finish()
+    }
+}
+
+/// The record that a citizen's words arrive in.
+#[derive(Debug, Clone)]
+pub struct CitizenRequest {
+    /// The words.
+    pub text: RequestText,
+    /// Where it is about: the id or a name of an area of the directory.
+    pub area: Option<String>,
+}
+
+static TO_SIMPLIFIED: LazyLock<OpenCC> = LazyLock::new(|| {
+    OpenCC::from_config(BuiltinConfig::T2s).expect("the t2s dictionary is built into ferrous-opencc")
+});
+
+fn normalize(original: &str) -> NormalizedString {
+    let mut words = NormalizedString::from(original);
+    words.nfkc();
+    simplify(&mut words);
+    // Simplifying can bring compatibility characters back.
+    words.nfkc();
+    let after_space = Cell::new(true);
+    words.map(|c| if c.is_whitespace() { ' ' } else { c });
+    words.filter(|c| {
+        if is_invisible(c) {
+            return false;
+        }
+        let space = c == ' ';
+        let keep = !(space && after_space.get());
+        after_space.set(space);
+        keep
+    });
+    words.rstrip();
+    words
+}
+
+fn simplify(words: &mut NormalizedString) {
+    let chars = words.get().chars().count();
+    let phrases = TO_SIMPLIFIED.convert(words.get());
+    if phrases.chars().count() == chars {
+        words.transform(phrases.chars().map(|c| (c, 0)), 0);
+        return;
+    }
+    // A phrase changed its length: character by character keeps every offset exact.
+    let single: Vec<char> = words
+        .get()
+        .chars()
+        .map(|c| {
+            let converted = TO_SIMPLIFIED.convert(c.encode_utf8(&mut [0; 4]));
+            let mut chars = converted.chars();
+            match (chars.next(), chars.next()) {
+                (Some(simplified), None) => simplified,
+                _ => c,
+            }
+        })
+        .collect();
+    words.transform(single.into_iter().map(|c| (c, 0)), 0);
+}
+
+/// Control characters (line breaks are spaces by now), zero-width marks, byte-order marks, soft hyphens, emoji
+/// variation selectors.
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}')
+        || matches!(c, '\u{feff}' | '\u{fe00}'..='\u{fe0f}' | '\u{fffd}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(words: &str) -> RequestText {
+        RequestText::new("", words).unwrap()
+    }
+
+    #[test]
+    fn traditional_full_width_and_ragged_words_become_plain_ones() {
+        assert_eq!(text("小區物業亂收停車費").normalized(Field::Text), "小区物业乱收停车费");
+        assert_eq!(text("ＡＢＣ１２３，㎡").normalized(Field::Text), "ABC123,m2");
+        assert_eq!(text(" \u{feff}路灯\r\n\t 不亮\u{200b}了 ").normalized(Field::Text), "路灯 不亮了");
+    }
+
+    #[test]
+    fn refuses_what_holds_no_word_or_too_many_and_names_every_field() {
+        for empty in ["", "  \n", "\u{200b}\u{feff}"] {
+            let error = RequestText::new("标题", empty).unwrap_err();
+            assert_eq!(error.violations.len(), 1);
+            assert_eq!(error.violations[0].field, "text");
+        }
+        let error =
+            RequestText::new(&"长".repeat(MAX_TITLE_CHARS + 1), &"长".repeat(MAX_TEXT_CHARS + 1)).unwrap_err();
+        let fields: Vec<_> = error.violations.iter().map(|violation| violation.field).collect();
+        assert_eq!(fields, ["title", "text"]);
+        assert!(RequestText::new("", &"长".repeat(MAX_TEXT_CHARS)).is_ok());
+    }
+
+    #[test]
+    fn spans_point_into_the_words_as_written() {
+        let request = text("　　😀小區  物業㎡");
+        let normalized = request.normalized(Field::Text);
+        let start = normalized.find("物业").unwrap();
+        let span = request.original_chars(Field::Text, start..start + "物业".len()).unwrap();
+        let original: String = request.original(Field::Text).chars().collect::<Vec<_>>()[span].iter().collect();
+        assert_eq!(original, "物業");
+        assert_eq!(request.original_chars(Field::Text, 0..1), None, "a cut character");
+        assert_eq!(request.original_chars(Field::Text, 0..9_999), None, "out of bounds");
+    }
+
+    #[test]
+    fn debug_output_hides_the_words() {
+        assert!(!format!("{:?}", text("我叫张三")).contains('张'));
+    }
+
+    proptest! {
+        #[test]
+        fn normalising_twice_equals_once(words in "[一-龥A-Za-z0-9 　Ａ-Ｚ０-９，。！？㎡①\u{300}\u{200b}\n]{0,60}") {
+            let once = normalize(&words);
+            prop_assert_eq!(normalize(once.get()).get(), once.get());
+        }
+
+        #[test]
+        fn every_normalised_character_maps_into_the_original(words in any::<String>()) {
+            if let Ok(request) = RequestText::new("", &words) {
+                let normalized = request.normalized(Field::Text).to_owned();
+                for (start, c) in normalized.char_indices() {
+                    let span = request.original_chars(Field::Text, start..start + c.len_utf8());
+                    prop_assert!(span.is_some_and(|span| span.end <= words.chars().count()));
+                }
+            }
+        }
+    }
+}
