@@ -1,5 +1,7 @@
 //! jiesu.
 pub mod classifier;
+pub mod cli;
+pub mod command;
 pub mod encoder;
 pub mod label;
 pub mod request;

@@ -1,0 +1,16 @@
+//! What can be typed: one file of arguments a command. What it means is for [`command`](crate::command).
+
+use clap::{Parser, Subcommand};
+
+/// Reads citizens' requests (12345, 接诉即办), says what they are about, and suggests who must act.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {}

@@ -1,0 +1,13 @@
+//! What each command does: typed-in arguments become checked settings, then work, then output.
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+
+/// Runs the command that was typed.
+///
+/// # Errors
+/// If the command could not be carried out; `main` shows the chain of causes and exits with 2.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {}
+}
