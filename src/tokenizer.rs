@@ -60,7 +60,9 @@ pub enum TokenizerError {
         token: &'static str,
     },
     /// The tokenizer knows more pieces than the encoder has embeddings.
-    #[error("the tokenizer of model `{model}` has {pieces} pieces, but `vocab_size` in config.json is {vocab_size}")]
+    #[error(
+        "the tokenizer of model `{model}` has {pieces} pieces, but `vocab_size` in config.json is {vocab_size}"
+    )]
     VocabularyTooLarge {
         /// The model's name.
         model: String,

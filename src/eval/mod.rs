@@ -1,0 +1,2 @@
+//! How good a classifier is: figures on rows whose labels are known.
+pub mod scores;

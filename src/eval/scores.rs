@@ -1,0 +1,127 @@
+//! Figures for predictions whose labels exclude each other.
+//!
+//! The conventions are scikit-learn's, so that figures can be compared with a paper's:
+//!
+//! - precision = hits / predicted, recall = hits / support, F1 = 2·hits / (support + predicted); each is 0 where its
+//!   denominator is 0.
+//! - macro-F1 is the mean over the labels that occur in the gold labels or among the predictions, as
+//!   `f1_score(average="macro")` has it without `labels=`.
+//! - micro-F1 pools the counts of all labels. When every row has exactly one label and one prediction it equals accuracy.
+//! - weighted F1 is the mean over labels, weighted by support.
+
+/// Counts of one label: the three numbers that its precision, recall and F1 are made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LabelCounts {
+    /// Rows that have the label and were given it.
+    pub hits: usize,
+    /// Rows that have the label.
+    pub support: usize,
+    /// Rows that were given the label.
+    pub predicted: usize,
+}
+
+impl LabelCounts {
+    /// Share of the rows given the label that have it.
+    pub fn precision(self) -> f64 {
+        share(self.hits, self.predicted)
+    }
+
+    /// Share of the rows with the label that were given it.
+    pub fn recall(self) -> f64 {
+        share(self.hits, self.support)
+    }
+
+    /// Harmonic mean of precision and recall.
+    pub fn f1(self) -> f64 {
+        share(2 * self.hits, self.support + self.predicted)
+    }
+
+    fn occurs(self) -> bool {
+        self.support + self.predicted > 0
+    }
+}
+
+/// Counts every label of `gold` and `predicted`, which hold one label id a row.
+///
+/// # Panics
+/// If the two differ in length, or an id is not below `num_labels`.
+pub fn count_labels(gold: &[usize], predicted: &[usize], num_labels: usize) -> Vec<LabelCounts> {
+    assert_eq!(gold.len(), predicted.len(), "one prediction a row");
+    let mut counts = vec![LabelCounts::default(); num_labels];
+    for (&gold, &predicted) in gold.iter().zip(predicted) {
+        counts[gold].support += 1;
+        counts[predicted].predicted += 1;
+        counts[gold].hits += usize::from(gold == predicted);
+    }
+    counts
+}
+
+/// Share of rows whose prediction is right; 0 without rows.
+///
+/// ```
+/// assert_eq!(jiesu::eval::scores::accuracy(&[0, 1, 1, 2], &[0, 1, 2, 2]), 0.75);
+/// ```
+///
+/// # Panics
+/// If the two differ in length.
+pub fn accuracy(gold: &[usize], predicted: &[usize]) -> f64 {
+    assert_eq!(gold.len(), predicted.len(), "one prediction a row");
+    let hits = gold.iter().zip(predicted).filter(|(gold, predicted)| gold == predicted).count();
+    share(hits, gold.len())
+}
+
+/// Mean F1 over the labels that occur in `gold` or `predicted`; 0 without rows.
+///
+/// ```
+/// // The fourth label occurs nowhere and does not count.
+/// let macro_f1 = jiesu::eval::scores::macro_f1(&[0, 1, 1, 2], &[0, 1, 2, 2], 4);
+/// assert!((macro_f1 - (1.0 + 2.0 / 3.0 + 2.0 / 3.0) / 3.0).abs() < 1e-12);
+/// ```
+///
+/// # Panics
+/// If the two differ in length, or an id is not below `num_labels`.
+pub fn macro_f1(gold: &[usize], predicted: &[usize], num_labels: usize) -> f64 {
+    mean_f1(&count_labels(gold, predicted, num_labels))
+}
+
+/// Mean F1 over the labels that occur.
+pub fn mean_f1(counts: &[LabelCounts]) -> f64 {
+    let occurring: Vec<f64> = counts.iter().filter(|label| label.occurs()).map(|label| label.f1()).collect();
+    ratio(occurring.iter().sum(), occurring.len() as f64)
+}
+
+/// F1 of the pooled counts of all labels.
+pub fn micro_f1(counts: &[LabelCounts]) -> f64 {
+    let pooled = counts.iter().fold(LabelCounts::default(), |sum, label| LabelCounts {
+        hits: sum.hits + label.hits,
+        support: sum.support + label.support,
+        predicted: sum.predicted + label.predicted,
+    });
+    pooled.f1()
+}
+
+/// Mean F1 over labels, each with the weight of its support.
+pub fn weighted_f1(counts: &[LabelCounts]) -> f64 {
+    let support: usize = counts.iter().map(|label| label.support).sum();
+    let weighted = counts.iter().map(|label| label.support as f64 * label.f1()).sum();
+    ratio(weighted, support as f64)
+}
+
+/// Share of rows whose gold label is among the first `k` of their ranked labels; 0 without rows.
+///
+/// # Panics
+/// If the two differ in length.
+pub fn top_k_accuracy<R: AsRef<[usize]>>(gold: &[usize], ranked: &[R], k: usize) -> f64 {
+    assert_eq!(gold.len(), ranked.len(), "one ranking a row");
+    let hits =
+        gold.iter().zip(ranked).filter(|(gold, ranked)| ranked.as_ref().iter().take(k).any(|id| id == *gold));
+    share(hits.count(), gold.len())
+}
+
+fn share(part: usize, whole: usize) -> f64 {
+    ratio(part as f64, whole as f64)
+}
+
+fn ratio(part: f64, whole: f64) -> f64 {
+    if whole == 0.0 { 0.0 } else { part / whole }
+}
