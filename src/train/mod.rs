@@ -1,0 +1,3 @@
+//! Training.
+#![allow(dead_code)]
+mod ops;
