@@ -12,13 +12,13 @@ use jiesu::label::LabelSet;
 use jiesu::taxonomy::Taxonomy;
 
 /// Pieces of the tiny models, by id.
-pub const VOCABULARY: [&str; 22] = [
+pub(crate) const VOCABULARY: [&str; 22] = [
     "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "路", "灯", "不", "亮", "小", "区", "物", "业", "乱", "收", "费", "公",
     "交", ",", "。", "a", "##b",
 ];
 
 /// The shape of the tiny models.
-pub fn tiny_bert() -> BertConfig {
+pub(crate) fn tiny_bert() -> BertConfig {
     BertConfig {
         vocab_size: VOCABULARY.len(),
         hidden_size: 16,
@@ -37,7 +37,7 @@ pub fn tiny_bert() -> BertConfig {
 }
 
 /// A single-label head.
-pub fn head<'a>(name: &str, labels: impl IntoIterator<Item = &'a str>) -> HeadConfig {
+pub(crate) fn head<'a>(name: &str, labels: impl IntoIterator<Item = &'a str>) -> HeadConfig {
     HeadConfig {
         name: name.to_owned(),
         problem: Problem::SingleLabelClassification,
@@ -46,7 +46,7 @@ pub fn head<'a>(name: &str, labels: impl IntoIterator<Item = &'a str>) -> HeadCo
 }
 
 /// A tiny model with the heads of the built-in taxonomy. Its answers mean nothing, but they are answers.
-pub fn tiny_config() -> ModelConfig {
+pub(crate) fn tiny_config() -> ModelConfig {
     let taxonomy = Taxonomy::built_in();
     let categories = taxonomy.categories.iter().map(|category| category.id.as_str());
     let kinds = taxonomy.kinds.iter().map(|kind| kind.id.as_str());
@@ -63,7 +63,7 @@ pub fn tiny_config() -> ModelConfig {
 }
 
 /// Writes a bundle whose every weight is 0.3·sin(s + 0.7·i), s the sum of the name's bytes; layer norms' scales 1 more.
-pub fn write_bundle(folder: &Path, config: &ModelConfig) {
+pub(crate) fn write_bundle(folder: &Path, config: &ModelConfig) {
     fs::create_dir_all(folder).unwrap();
     fs::write(folder.join("config.json"), config.to_json()).unwrap();
     fs::write(folder.join("vocab.txt"), VOCABULARY.join("\n")).unwrap();
