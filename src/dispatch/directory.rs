@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use crate::fault::LabelIndex;
+use crate::fault::{FileError, LabelIndex};
 use crate::taxonomy::Taxonomy;
 
 /// Id of the department that stands for whichever street or township a request belongs to (属地).
@@ -83,11 +83,18 @@ impl Directory {
     /// Never: a test reads the file that is built in.
     pub fn built_in() -> Arc<Self> {
         static BUILT_IN: LazyLock<Arc<Directory>> = LazyLock::new(|| {
-            let text = include_str!("directory.toml");
-            let directory = Directory::parse("directory.toml", text, &Taxonomy::built_in());
+            let directory = Directory::built_in_for(&Taxonomy::built_in());
             Arc::new(directory.expect("the built-in directory holds together"))
         });
         Arc::clone(&BUILT_IN)
+    }
+
+    /// The directory that ships with the program, for the categories of another taxonomy than the one that ships.
+    ///
+    /// # Errors
+    /// If the taxonomy has other categories; the deployment then needs its own directory.
+    pub fn built_in_for(taxonomy: &Taxonomy) -> Result<Self, FileError> {
+        Ok(Self::parse("directory.toml", include_str!("directory.toml"), taxonomy)?)
     }
 
     /// The department with this id.
