@@ -235,8 +235,8 @@ mod tests {
             assert_eq!(error.violations.len(), 1);
             assert_eq!(error.violations[0].field, "text");
         }
-        let error =
-            RequestText::new(&"长".repeat(MAX_TITLE_CHARS + 1), &"长".repeat(MAX_TEXT_CHARS + 1)).unwrap_err();
+        let error = RequestText::new(&"长".repeat(MAX_TITLE_CHARS + 1), &"长".repeat(MAX_TEXT_CHARS + 1))
+            .unwrap_err();
         let fields: Vec<_> = error.violations.iter().map(|violation| violation.field).collect();
         assert_eq!(fields, ["title", "text"]);
         assert!(RequestText::new("", &"长".repeat(MAX_TEXT_CHARS)).is_ok());
@@ -248,7 +248,8 @@ mod tests {
         let normalized = request.normalized(Field::Text);
         let start = normalized.find("物业").unwrap();
         let span = request.original_chars(Field::Text, start..start + "物业".len()).unwrap();
-        let original: String = request.original(Field::Text).chars().collect::<Vec<_>>()[span].iter().collect();
+        let original: String =
+            request.original(Field::Text).chars().collect::<Vec<_>>()[span].iter().collect();
         assert_eq!(original, "物業");
         assert_eq!(request.original_chars(Field::Text, 0..1), None, "a cut character");
         assert_eq!(request.original_chars(Field::Text, 0..9_999), None, "out of bounds");

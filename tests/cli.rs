@@ -34,7 +34,8 @@ fn the_first_example_is_a_matter_of_housing_in_both_scripts() {
 fn the_card_names_category_lead_and_decision() {
     let output = jiesu(&["classify", "--area", "朝阳", "小区物业乱收停车费，业委会也不管"]).output().unwrap();
     let card = String::from_utf8(output.stdout).unwrap();
-    for part in ["类别", "住房物业", "主办", "住建", "属地", "朝阳区", "依据", "决定", "版本"] {
+    for part in ["类别", "住房物业", "主办", "住房和城乡建设局", "属地", "朝阳区", "依据", "决定", "版本"]
+    {
         assert!(card.contains(part), "{part} is not in:\n{card}");
     }
     assert!(!card.contains('\u{1b}'), "colours are for terminals");
@@ -42,7 +43,11 @@ fn the_card_names_category_lead_and_decision() {
 
 #[test]
 fn a_line_that_is_refused_keeps_its_place_and_the_others_are_answered() {
-    let stdin = [b"\xe8\xb7\xaf\xe7\x81\xaf\xe5\x9d\x8f\xe4\xba\x86\n\n\xc2\xb7\xb5\xc6\n".as_slice(), "公交太少".as_bytes()].concat();
+    let stdin = [
+        b"\xe8\xb7\xaf\xe7\x81\xaf\xe5\x9d\x8f\xe4\xba\x86\n\n\xc2\xb7\xb5\xc6\n".as_slice(),
+        "公交太少".as_bytes(),
+    ]
+    .concat();
     let (answers, status, stderr) = classify_json(&[], &stdin);
     assert_eq!(status, 1);
     assert_eq!(answers.len(), 4);
@@ -56,7 +61,8 @@ fn a_line_that_is_refused_keeps_its_place_and_the_others_are_answered() {
 
 #[test]
 fn json_has_the_names_of_the_protocol() {
-    let (answers, ..) = classify_json(&["--top-k", "20", "--area", "海淀区", "小区物业乱收停车费，业委会也不管"], b"");
+    let (answers, ..) =
+        classify_json(&["--top-k", "20", "--area", "海淀区", "小区物业乱收停车费，业委会也不管"], b"");
     let keys: Vec<&str> = answers[0].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, field_names("Assessment"));
     for (member, message) in [

@@ -70,7 +70,9 @@ pub enum ModelConfigError {
     #[error(transparent)]
     Bert(#[from] BertConfigError),
     /// No labels: a base encoder, not a classifier.
-    #[error("config.json names no labels (`id2label`)\nhint: fine-tune this encoder first with `jiesu train --base`")]
+    #[error(
+        "config.json names no labels (`id2label`)\nhint: fine-tune this encoder first with `jiesu train --base`"
+    )]
     NoLabels,
     /// Ids of `id2label` are not 0, 1, 2, …
     #[error("`id2label` has no label {0}; ids must be 0, 1, 2, …")]
@@ -87,7 +89,9 @@ pub enum ModelConfigError {
     #[error("head `{0}` stands in config.json twice")]
     DuplicateHead(String),
     /// `regression`, or something unheard of.
-    #[error("`problem_type` is `{0}`; only single_label_classification and multi_label_classification are supported")]
+    #[error(
+        "`problem_type` is `{0}`; only single_label_classification and multi_label_classification are supported"
+    )]
     ProblemType(String),
     /// More tokens than the encoder has positions.
     #[error("`max_tokens` is {max_tokens}, but the encoder has {positions} positions; it must be 8 to that")]
@@ -197,7 +201,8 @@ impl ModelConfig {
                 }).collect(),
             },
         });
-        if let (Value::Object(all), Ok(Value::Object(bert))) = (&mut config, serde_json::to_value(&self.bert)) {
+        if let (Value::Object(all), Ok(Value::Object(bert))) = (&mut config, serde_json::to_value(&self.bert))
+        {
             all.extend(bert);
         }
         format!("{config:#}\n")
@@ -255,7 +260,10 @@ mod tests {
         let refuse = |text: &str| ModelConfig::from_json(text).unwrap_err().to_string();
         assert!(refuse("[]").contains("not a BERT configuration"));
         assert!(refuse(&PLAIN.replace("\"bert\"", "\"roberta\"")).contains("`roberta`"));
-        assert!(refuse(&PLAIN.replace("\"num_attention_heads\": 2", "\"num_attention_heads\": 3")).contains("divisible"));
+        assert!(
+            refuse(&PLAIN.replace("\"num_attention_heads\": 2", "\"num_attention_heads\": 3"))
+                .contains("divisible")
+        );
         assert!(refuse(&PLAIN.replace("\"0\": \"a\"", "\"2\": \"a\"")).contains("no label 0"));
         assert!(refuse(&PLAIN.replace("\"0\": \"a\"", "\"0\": \"b\"")).contains("head `category`"));
         assert!(refuse(&PLAIN.replace("id2label", "labels")).contains("names no labels"));

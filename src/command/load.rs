@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::cli::model::ModelArgs;
 use crate::classifier::SequenceClassifier;
+use crate::cli::model::ModelArgs;
 use crate::dispatch::Directory;
 use crate::error::Result;
 use crate::pipeline::Pipeline;
-use crate::registry::{ModelFiles, ModelSource};
+use crate::registry::ModelFiles;
 use crate::taxonomy::Taxonomy;
 
 // `BUILT_IN_FILES`: the files of `models/default`, by name.
@@ -18,15 +18,14 @@ pub(super) fn pipeline(args: &ModelArgs) -> Result<Pipeline> {
     let taxonomy = taxonomy(args)?;
     let directory = match &args.directory {
         Some(file) => Arc::new(Directory::load(file, &taxonomy)?),
-        None => Directory::built_in(),
+        None => Arc::new(Directory::built_in_for(&taxonomy)?),
     };
     Pipeline::new(classifier(args)?, taxonomy, directory)
 }
 
 /// Loads the model alone.
 pub(super) fn classifier(args: &ModelArgs) -> Result<SequenceClassifier> {
-    let source = args.model.clone().unwrap_or(ModelSource::BuiltIn);
-    let files = source.open(|| ModelFiles::embedded("default", BUILT_IN_FILES))?;
+    let files = args.model.open(|| ModelFiles::embedded("default", BUILT_IN_FILES))?;
     Ok(SequenceClassifier::load(&files)?)
 }
 
