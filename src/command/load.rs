@@ -1,0 +1,38 @@
+//! From the model arguments to a pipeline that is ready to answer.
+
+use std::sync::Arc;
+
+use crate::classifier::SequenceClassifier;
+use crate::cli::model::ModelArgs;
+use crate::dispatch::Directory;
+use crate::error::Result;
+use crate::pipeline::Pipeline;
+use crate::registry::ModelFiles;
+use crate::taxonomy::Taxonomy;
+
+// `BUILT_IN_FILES`: the files of `models/default`, by name.
+include!(concat!(env!("OUT_DIR"), "/built_in_model.rs"));
+
+/// Loads the model, the taxonomy and the directory, and joins them.
+pub(super) fn pipeline(args: &ModelArgs) -> Result<Pipeline> {
+    let taxonomy = taxonomy(args)?;
+    let directory = match &args.directory {
+        Some(file) => Arc::new(Directory::load(file, &taxonomy)?),
+        None => Arc::new(Directory::built_in_for(&taxonomy)?),
+    };
+    Pipeline::new(classifier(args)?, taxonomy, directory)
+}
+
+/// Loads the model alone.
+pub(super) fn classifier(args: &ModelArgs) -> Result<SequenceClassifier> {
+    let files = args.model.open(|| ModelFiles::embedded("default", BUILT_IN_FILES))?;
+    Ok(SequenceClassifier::load(&files)?)
+}
+
+/// Loads the taxonomy alone.
+pub(super) fn taxonomy(args: &ModelArgs) -> Result<Arc<Taxonomy>> {
+    Ok(match &args.taxonomy {
+        Some(file) => Arc::new(Taxonomy::load(file)?),
+        None => Taxonomy::built_in(),
+    })
+}
