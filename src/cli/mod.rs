@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 pub mod classify;
 pub mod model;
 pub mod serve;
+pub mod train;
 
 /// Reads citizens' requests (12345, 接诉即办), says what they are about, and suggests who must act.
 #[derive(Debug, Parser)]
@@ -22,4 +23,6 @@ pub enum Command {
     Classify(classify::ClassifyArgs),
     /// Serves the gRPC API `jiesu.v1`.
     Serve(serve::ServeArgs),
+    /// Fine-tunes an encoder and its heads on labelled requests.
+    Train(train::TrainArgs),
 }

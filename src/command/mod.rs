@@ -8,6 +8,7 @@ mod card;
 mod classify;
 mod load;
 mod serve;
+mod train;
 
 /// Runs the command that was typed.
 ///
@@ -17,5 +18,6 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Classify(args) => classify::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Train(args) => train::run(&args),
     }
 }

@@ -29,7 +29,7 @@ mod rows;
 
 pub(crate) use attention::attention;
 pub(crate) use dropout::{Dropout, DropoutSource, dropout};
-pub(crate) use embed::embed;
+pub(crate) use embed::{TokenRows, embed};
 pub(crate) use linear::{linear, linear_activated};
 pub(crate) use norm::{add_norm, layer_norm};
 pub(crate) use pool::mean_pool;
