@@ -18,13 +18,18 @@ const TOKENIZER_FILES: [&str; 4] = ["tokenizer.json", "vocab.txt", "tokenizer_co
 /// Settings, data and figures of the run.
 const TRAINING_FILE: &str = "training.json";
 
-/// Refuses a folder that holds something, unless its run is to be gone on with.
+/// Refuses a folder that holds something, unless its run is to be gone on with. Files of a tokenizer do not count: a
+/// run that could not start leaves them behind.
 pub(super) fn open_output(output: &Path, resume: bool) -> Result<(), TrainError> {
     let io = |source| TrainError::Io { path: output.to_owned(), source };
-    if !resume && output.exists() && fs::read_dir(output).map_err(io)?.next().is_some() {
-        return Err(TrainError::OutputNotEmpty { path: output.to_owned() });
+    fs::create_dir_all(output).map_err(io)?;
+    for entry in fs::read_dir(output).map_err(io)? {
+        let name = entry.map_err(io)?.file_name();
+        if !resume && !TOKENIZER_FILES.iter().any(|file| name == *file) {
+            return Err(TrainError::OutputNotEmpty { path: output.to_owned() });
+        }
     }
-    fs::create_dir_all(output).map_err(io)
+    Ok(())
 }
 
 /// Puts the tokenizer's files into the bundle.
@@ -77,7 +82,9 @@ pub(super) fn write_bundle(
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), TrainError> {
-    fs::copy(from, to).map(drop).map_err(|source| TrainError::Io { path: from.to_owned(), source })
+    // Only the content: a base model may well be read-only.
+    let content = fs::read(from).map_err(|source| TrainError::Io { path: from.to_owned(), source })?;
+    fs::write(to, content).map_err(|source| TrainError::Io { path: to.to_owned(), source })
 }
 
 fn write(path: &Path, text: &str) -> Result<(), TrainError> {

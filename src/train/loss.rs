@@ -28,7 +28,7 @@ const SMALLEST_PROBABILITY: f64 = 1e-8;
 /// Cross-entropy of single-label targets; `None` if no row has one.
 pub(crate) fn cross_entropy(logits: &Tensor, targets: &[&Target], smoothing: f32, weights: &[f32]) -> Result<Option<Tensor>> {
     let (rows, labels) = logits.dims2()?;
-    let mut wanted = vec![0.0; rows * labels];
+    let mut wanted = vec![0.0_f32; rows * labels];
     let mut total = 0.0;
     for (row, target) in wanted.chunks_exact_mut(labels).zip(targets) {
         if let Target::One(label) = target {
@@ -49,8 +49,8 @@ pub(crate) fn cross_entropy(logits: &Tensor, targets: &[&Target], smoothing: f32
 /// Binary cross-entropy of multi-label targets; `None` if no row has any.
 pub(crate) fn binary_cross_entropy(logits: &Tensor, targets: &[&Target], positive_weights: &[f32]) -> Result<Option<Tensor>> {
     let (rows, labels) = logits.dims2()?;
-    let mut positive = vec![0.0; rows * labels];
-    let mut negative = vec![0.0; rows * labels];
+    let mut positive = vec![0.0_f32; rows * labels];
+    let mut negative = vec![0.0_f32; rows * labels];
     let mut known = 0;
     for (row, target) in targets.iter().enumerate() {
         let Target::Many(holding) = target else { continue };
@@ -73,8 +73,8 @@ pub(crate) fn binary_cross_entropy(logits: &Tensor, targets: &[&Target], positiv
 /// −log Σ_c p(c)·T\[c, label\]; `shares` holds T by label: (labels, categories). `None` if no row has a label.
 pub(crate) fn crosswalk(logits: &Tensor, targets: &[&Target], shares: &[Vec<f32>]) -> Result<Option<Tensor>> {
     let (rows, categories) = logits.dims2()?;
-    let mut columns = vec![0.0; rows * categories];
-    let mut known = vec![0.0; rows];
+    let mut columns = vec![0.0_f32; rows * categories];
+    let mut known = vec![0.0_f32; rows];
     for (row, target) in targets.iter().enumerate() {
         if let Target::One(label) = target {
             columns[row * categories..(row + 1) * categories].copy_from_slice(&shares[*label]);
