@@ -1,9 +1,52 @@
-//! jiesu.
+//! jiesu (接诉) reads a citizen's request, says what it is about, and suggests who must act.
+//!
+//! The path of a request, each step a module:
+//!
+//! ```text
+//! words ─▶ request    checked and normalised: NFKC, 繁→简, whitespace
+//!       ─▶ tokenizer  title and text as token ids, head and tail of what is too long
+//!       ─▶ encoder    BERT: hidden states, one a token
+//!       ─▶ classifier heads, calibrated probabilities, evidence
+//!       ─▶ pipeline   the decision, accept or review
+//!       ─▶ dispatch   lead, supporting and territorial units with their reasons
+//! ```
+//!
+//! Below that path: [`label`], [`taxonomy`] (what labels mean), [`registry`] (where models come from). Above it:
+//! [`batcher`] and [`server`] (gRPC), [`eval`], [`train`], and the program's [`cli`] and [`command`]s. Imports point
+//! downwards only.
+//!
+//! ```no_run
+//! use jiesu::classifier::SequenceClassifier;
+//! use jiesu::dispatch::Directory;
+//! use jiesu::pipeline::{Assess, Pipeline};
+//! use jiesu::registry::ModelFiles;
+//! use jiesu::taxonomy::Taxonomy;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let model = SequenceClassifier::load(&ModelFiles::folder("models/default")?)?;
+//! let pipeline = Pipeline::new(model, Taxonomy::built_in(), Directory::built_in())?;
+//! let request = pipeline.request("", "小区物业乱收停车费，业委会也不管", "朝阳区")?;
+//! let answers = pipeline.assess(&[request])?;
+//! println!("{}: {}", answers[0].category.name, answers[0].departments[0].name);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod assessment;
+pub mod batcher;
 pub mod classifier;
 pub mod cli;
 pub mod command;
+pub mod dispatch;
 pub mod encoder;
+pub mod error;
 pub mod eval;
+pub mod fault;
 pub mod label;
+pub mod pb;
+pub mod pipeline;
+pub mod registry;
 pub mod request;
+pub mod server;
+pub mod taxonomy;
 pub mod tokenizer;

@@ -3,7 +3,7 @@
 //! A text that is too long keeps its head and its tail, since requests open with the matter and close with what is
 //! asked for. Sun et al., "How to Fine-Tune BERT for Text Classification?" (2019), found the same for reviews.
 
-use std::collections::HashMap;
+use ahash::AHashMap;
 
 use serde::Deserialize;
 use tokenizers::models::wordpiece::WordPiece;
@@ -100,7 +100,7 @@ pub struct TokenSpan {
 
 /// The parts of `tokenizer_config.json` that a WordPiece tokenizer needs; defaults are `BertTokenizer`'s.
 #[derive(Deserialize)]
-struct TokenizerConfig {
+struct BertTokenization {
     #[serde(default = "yes")]
     do_lower_case: bool,
     #[serde(default = "yes")]
@@ -229,12 +229,12 @@ fn word_piece(files: &ModelFiles) -> Result<Tokenizer, TokenizerError> {
     } else {
         "{}".to_owned()
     };
-    let config: TokenizerConfig = serde_json::from_str(&config).map_err(|error| TokenizerError::Invalid {
+    let config: BertTokenization = serde_json::from_str(&config).map_err(|error| TokenizerError::Invalid {
         model: files.name().to_owned(),
         file: "tokenizer_config.json",
         reason: error.to_string(),
     })?;
-    let vocabulary: HashMap<String, u32> = files
+    let vocabulary: AHashMap<String, u32> = files
         .read_to_string("vocab.txt")?
         .lines()
         .zip(0..)
@@ -244,7 +244,7 @@ fn word_piece(files: &ModelFiles) -> Result<Tokenizer, TokenizerError> {
         return Err(TokenizerError::MissingToken { model: files.name().to_owned(), token: "[UNK]" });
     }
     let model = WordPiece::builder()
-        .vocab(vocabulary.into_iter().collect())
+        .vocab(vocabulary)
         .unk_token("[UNK]".to_owned())
         .build()
         .map_err(|error| TokenizerError::Invalid {
@@ -252,14 +252,11 @@ fn word_piece(files: &ModelFiles) -> Result<Tokenizer, TokenizerError> {
             file: "vocab.txt",
             reason: error.to_string(),
         })?;
+    let BertTokenization { tokenize_chinese_chars, strip_accents, do_lower_case } = config;
     let mut tokenizer = Tokenizer::new(model);
     tokenizer
-        .with_normalizer(Some(BertNormalizer::new(
-            true,
-            config.tokenize_chinese_chars,
-            config.strip_accents,
-            config.do_lower_case,
-        )))
+        .with_normalizer(Some(BertNormalizer::new(true, tokenize_chinese_chars, strip_accents, do_lower_case)))
+        .map_err(|error| TokenizerError::Encode(error.to_string()))?
         .with_pre_tokenizer(Some(BertPreTokenizer));
     Ok(tokenizer)
 }

@@ -1,4 +1,259 @@
-//! Texts to labels.
-mod config;
+//! Texts to calibrated label probabilities: tokenizer, encoder, heads, calibration of one model bundle.
 
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use crate::encoder::{Encoder, PlainEncoder, Weights, WeightsError};
+use crate::registry::{ModelFiles, RegistryError};
+use crate::request::RequestText;
+use crate::tokenizer::{EncodedText, TextTokenizer, TokenizerError};
+
+mod calibration;
+mod config;
+mod evidence;
+mod head;
+mod prediction;
+
+pub use calibration::{Calibration, CalibrationError, CertifiedThreshold, HeadCalibration};
 pub use config::{HeadConfig, ModelConfig, ModelConfigError, PRIMARY_HEAD, Pooling, Problem};
+pub use evidence::EvidenceSpan;
+pub use head::{ClassificationHead, HeadWeights};
+pub use prediction::{ranked, sigmoid, softmax};
+
+/// File of a bundle that holds its [`Calibration`].
+pub const CALIBRATION_FILE: &str = "calibration.json";
+
+/// Most padded tokens that go through the encoder at once.
+const MAX_BATCH_TOKENS: usize = 4096;
+
+/// A model bundle that classifies texts.
+#[derive(Debug)]
+pub struct SequenceClassifier {
+    name: String,
+    revision: String,
+    heads: Arc<[HeadConfig]>,
+    calibration: Calibration,
+    max_tokens: usize,
+    pooling: Pooling,
+    tokenizer: TextTokenizer,
+    encoder: Box<dyn Encoder>,
+    head_weights: HeadWeights,
+}
+
+/// What a model says about one text.
+#[derive(Debug, Clone)]
+pub struct Classification {
+    heads: Arc<[HeadConfig]>,
+    /// Calibrated probabilities of each head, in the order of its labels.
+    probabilities: Vec<Vec<f32>>,
+    /// Logits of each head as the model gave them.
+    logits: Vec<Vec<f32>>,
+    /// The spans that carried the first head's top label, strongest first; empty where the model cannot tell.
+    pub evidence: Vec<EvidenceSpan>,
+}
+
+/// Why a bundle cannot be loaded, or a text not be classified.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// A file of the bundle is missing or cannot be read.
+    #[error(transparent)]
+    Files(#[from] RegistryError),
+    /// `config.json` describes no classifier.
+    #[error("model `{model}`: {source}")]
+    Config {
+        /// The model's name.
+        model: String,
+        /// What is wrong.
+        source: ModelConfigError,
+    },
+    /// `calibration.json` does not fit the heads.
+    #[error("model `{model}`: {source}")]
+    Calibration {
+        /// The model's name.
+        model: String,
+        /// What is wrong.
+        source: CalibrationError,
+    },
+    /// The weights cannot be read, or one is missing.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The tokenizer cannot be built.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// The tensor library failed.
+    #[error("the model's arithmetic failed: {0}")]
+    Tensor(#[from] candle_core::Error),
+    /// Weights that are damaged or overflow.
+    #[error("head `{head}` gave a logit that is not a finite number\nhint: the weights are damaged; load another model")]
+    NonFiniteLogits {
+        /// The head's name.
+        head: String,
+    },
+}
+
+impl SequenceClassifier {
+    /// Loads a bundle: `config.json`, the tokenizer, the weights, and `calibration.json` if it is there.
+    ///
+    /// # Errors
+    /// If a file is missing or malformed, or the files contradict each other.
+    pub fn load(files: &ModelFiles) -> Result<Self, ModelError> {
+        let model = files.name();
+        let config = ModelConfig::from_json(&files.read_to_string("config.json")?)
+            .map_err(|source| ModelError::Config { model: model.to_owned(), source })?;
+        let tokenizer = TextTokenizer::load(files)?;
+        tokenizer.check_vocab_size(model, config.bert.vocab_size)?;
+        let calibration = if files.contains(CALIBRATION_FILE) {
+            Calibration::from_json(&files.read_to_string(CALIBRATION_FILE)?, &config.heads)
+                .map_err(|source| ModelError::Calibration { model: model.to_owned(), source })?
+        } else {
+            Calibration::default()
+        };
+        let weights = Weights::load(files)?;
+        let head_weights = HeadWeights::load(&config, &weights)?;
+        let encoder = Box::new(PlainEncoder::new(&config.bert, &weights)?);
+        Ok(Self {
+            name: model.to_owned(),
+            revision: files.revision().to_owned(),
+            heads: config.heads.into(),
+            calibration,
+            max_tokens: config.max_tokens,
+            pooling: config.pooling,
+            tokenizer,
+            encoder,
+            head_weights,
+        })
+    }
+
+    /// The model's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The commit or digest that the files were loaded at.
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// The heads, the primary one first.
+    pub fn heads(&self) -> &[HeadConfig] {
+        &self.heads
+    }
+
+    /// The head of that name.
+    pub fn head(&self, name: &str) -> Option<&HeadConfig> {
+        self.heads.iter().find(|head| head.name == name)
+    }
+
+    /// What was measured about the model's certainty.
+    pub fn calibration(&self) -> &Calibration {
+        &self.calibration
+    }
+
+    /// Longest sequence that texts are cut to, in tokens.
+    pub fn max_tokens(&self) -> usize {
+        self.max_tokens
+    }
+
+    /// Classifies texts; answers come in the order of the texts.
+    ///
+    /// # Errors
+    /// If the arithmetic fails or yields what is no number.
+    pub fn classify(&self, texts: &[RequestText]) -> Result<Vec<Classification>, ModelError> {
+        let encoded = texts
+            .iter()
+            .map(|text| self.tokenizer.encode(text, self.max_tokens))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut order: Vec<usize> = (0..texts.len()).collect();
+        order.sort_by_key(|&index| encoded[index].len());
+        let mut answers: Vec<Option<Classification>> = vec![None; texts.len()];
+        for batch in batches(&order, &encoded) {
+            let inputs: Vec<EncodedText> = batch.iter().map(|&index| encoded[index].clone()).collect();
+            let states = self.encoder.encode(&inputs)?;
+            for (&index, states) in batch.iter().zip(states.texts()) {
+                answers[index] = Some(self.classify_states(&states?, &texts[index], &encoded[index])?);
+            }
+        }
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// `states` is (tokens, hidden_size).
+    fn classify_states(
+        &self,
+        states: &Tensor,
+        text: &RequestText,
+        encoded: &EncodedText,
+    ) -> Result<Classification, ModelError> {
+        let logits = self.head_weights.logits(states)?;
+        for (head, logits) in self.heads.iter().zip(&logits) {
+            if !logits.iter().all(|logit| logit.is_finite()) {
+                return Err(ModelError::NonFiniteLogits { head: head.name.clone() });
+            }
+        }
+        let probabilities = self
+            .heads
+            .iter()
+            .zip(&logits)
+            .map(|(head, logits)| {
+                let temperature = self.calibration.head(&head.name).map_or(1.0, |head| head.temperature);
+                match head.problem {
+                    Problem::SingleLabelClassification => softmax(logits, temperature),
+                    Problem::MultiLabelClassification => {
+                        logits.iter().map(|logit| sigmoid(logit / temperature)).collect()
+                    }
+                }
+            })
+            .collect();
+        let evidence = match self.pooling {
+            Pooling::Mean => {
+                let contributions = self.head_weights.contributions(states, top_label(&logits[0]))?;
+                evidence::spans(text, encoded, &contributions)
+            }
+            // Behind the pooler's tanh no token's share can be told apart.
+            Pooling::ClsPooler => Vec::new(),
+        };
+        Ok(Classification { heads: Arc::clone(&self.heads), probabilities, logits, evidence })
+    }
+}
+
+impl Classification {
+    /// Calibrated probabilities of a head, in the order of its labels.
+    pub fn head(&self, name: &str) -> Option<&[f32]> {
+        let index = self.heads.iter().position(|head| head.name == name)?;
+        Some(&self.probabilities[index])
+    }
+
+    /// A head's logits as the model gave them, in the order of its labels.
+    pub fn logits(&self, name: &str) -> Option<&[f32]> {
+        let index = self.heads.iter().position(|head| head.name == name)?;
+        Some(&self.logits[index])
+    }
+
+    /// A head's labels with their probabilities, most probable first.
+    pub fn ranked(&self, name: &str) -> Option<Vec<(&str, f32)>> {
+        let index = self.heads.iter().position(|head| head.name == name)?;
+        let labels = &self.heads[index].labels;
+        Some(ranked(&self.probabilities[index]).map(|(id, probability)| (labels.name(id), probability)).collect())
+    }
+}
+
+fn top_label(logits: &[f32]) -> usize {
+    ranked(logits).next().map_or(0, |(id, _)| id)
+}
+
+/// Cuts `order`, sorted by length, into batches of at most [`MAX_BATCH_TOKENS`] padded tokens.
+fn batches<'a>(order: &'a [usize], encoded: &[EncodedText]) -> Vec<&'a [usize]> {
+    let mut batches = Vec::new();
+    let mut rest = order;
+    while !rest.is_empty() {
+        let fits = rest
+            .iter()
+            .zip(1..)
+            .take_while(|&(&index, count)| count == 1 || count * encoded[index].len() <= MAX_BATCH_TOKENS)
+            .count();
+        let (batch, remaining) = rest.split_at(fits);
+        batches.push(batch);
+        rest = remaining;
+    }
+    batches
+}

@@ -2,6 +2,10 @@
 
 use clap::{Parser, Subcommand};
 
+pub mod classify;
+pub mod model;
+pub mod serve;
+
 /// Reads citizens' requests (12345, 接诉即办), says what they are about, and suggests who must act.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
@@ -13,4 +17,9 @@ pub struct Cli {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Classifies texts from the command line or from standard input.
+    Classify(classify::ClassifyArgs),
+    /// Serves the gRPC API `jiesu.v1`.
+    Serve(serve::ServeArgs),
+}

@@ -4,10 +4,18 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
 
+mod card;
+mod classify;
+mod load;
+mod serve;
+
 /// Runs the command that was typed.
 ///
 /// # Errors
 /// If the command could not be carried out; `main` shows the chain of causes and exits with 2.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    match cli.command {}
+    match cli.command {
+        Command::Classify(args) => classify::run(&args),
+        Command::Serve(args) => serve::run(&args),
+    }
 }

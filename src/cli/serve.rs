@@ -1,0 +1,43 @@
+//! Arguments of `jiesu serve`.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+
+use clap::{Args, ValueEnum};
+
+use super::model::ModelArgs;
+
+/// Arguments of `jiesu serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "SIGTERM and SIGINT end the service after the calls in flight.
+Logs go to standard error and never hold the citizens' words; `RUST_LOG` sets their level (default: info).")]
+pub struct ServeArgs {
+    /// Address to listen on; port 0 lets the system choose one, which the log then names.
+    #[arg(long, default_value = "127.0.0.1:50051", env = "JIESU_LISTEN")]
+    pub listen: SocketAddr,
+
+    /// How many calls may wait for the model; more are refused with RESOURCE_EXHAUSTED.
+    #[arg(long, value_name = "N", default_value = "512", env = "JIESU_MAX_QUEUED_CALLS")]
+    pub max_queued_calls: NonZeroUsize,
+
+    /// How long calls in flight may take once shutdown has begun, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, env = "JIESU_SHUTDOWN_GRACE")]
+    pub shutdown_grace: u64,
+
+    /// Form of the log lines.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "JIESU_LOG_FORMAT")]
+    pub log_format: LogFormat,
+
+    /// Which model, taxonomy and directory to use.
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+/// Form of the log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,39 @@
+//! From the model arguments to a pipeline that is ready to answer.
+
+use std::sync::Arc;
+
+use crate::cli::model::ModelArgs;
+use crate::classifier::SequenceClassifier;
+use crate::dispatch::Directory;
+use crate::error::Result;
+use crate::pipeline::Pipeline;
+use crate::registry::{ModelFiles, ModelSource};
+use crate::taxonomy::Taxonomy;
+
+// `BUILT_IN_FILES`: the files of `models/default`, by name.
+include!(concat!(env!("OUT_DIR"), "/built_in_model.rs"));
+
+/// Loads the model, the taxonomy and the directory, and joins them.
+pub(super) fn pipeline(args: &ModelArgs) -> Result<Pipeline> {
+    let taxonomy = taxonomy(args)?;
+    let directory = match &args.directory {
+        Some(file) => Arc::new(Directory::load(file, &taxonomy)?),
+        None => Directory::built_in(),
+    };
+    Pipeline::new(classifier(args)?, taxonomy, directory)
+}
+
+/// Loads the model alone.
+pub(super) fn classifier(args: &ModelArgs) -> Result<SequenceClassifier> {
+    let source = args.model.clone().unwrap_or(ModelSource::BuiltIn);
+    let files = source.open(|| ModelFiles::embedded("default", BUILT_IN_FILES))?;
+    Ok(SequenceClassifier::load(&files)?)
+}
+
+/// Loads the taxonomy alone.
+pub(super) fn taxonomy(args: &ModelArgs) -> Result<Arc<Taxonomy>> {
+    Ok(match &args.taxonomy {
+        Some(file) => Arc::new(Taxonomy::load(file)?),
+        None => Taxonomy::built_in(),
+    })
+}

@@ -1,0 +1,51 @@
+//! `jiesu serve`: load, bind, serve until a signal.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::load;
+use crate::batcher::BatcherConfig;
+use crate::cli::serve::{LogFormat, ServeArgs};
+use crate::server::{self, ServerConfig};
+
+pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    init_logging(args.log_format);
+    let pipeline = Arc::new(load::pipeline(&args.model)?);
+    let config = ServerConfig {
+        batcher: BatcherConfig { max_queued_calls: args.max_queued_calls },
+        shutdown_grace: Duration::from_secs(args.shutdown_grace),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(args.listen)
+            .await
+            .with_context(|| format!("cannot listen on `{}`", args.listen))?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let shutdown = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        server::run(listener, pipeline, config, shutdown).await
+    })?;
+    // The model's thread may still be in a long batch that nobody waits for.
+    runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn init_logging(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

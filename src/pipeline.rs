@@ -1,0 +1,302 @@
+//! The one path that all commands share: words → classification → decision → departments.
+
+use std::sync::Arc;
+
+use crate::assessment::{
+    AreaReference, Assessment, Decision, DecisionAction, DecisionReason, Evidence, Label,
+};
+use crate::classifier::{Classification, EvidenceSpan, PRIMARY_HEAD, Problem, SequenceClassifier};
+use crate::dispatch::{Area, Directory, DispatchInput, suggest};
+use crate::error::{Error, Result};
+use crate::request::{RequestError, RequestText, Violation};
+use crate::taxonomy::Taxonomy;
+
+/// Head that says how a request is meant.
+pub const KIND_HEAD: &str = "kind";
+/// Head that says how pressing it is.
+pub const URGENCY_HEAD: &str = "urgency";
+/// Multi-label head of risks.
+pub const RISKS_HEAD: &str = "risks";
+/// Multi-label head of vulnerable groups.
+pub const GROUPS_HEAD: &str = "groups";
+/// Head that says which functional department leads.
+pub const DEPARTMENT_HEAD: &str = "department";
+
+/// Precision that an answer must be certified for to be accepted.
+const REQUIRED_PRECISION: f64 = 0.95;
+/// Risks and groups from this probability on are shown.
+const MULTI_LABEL_THRESHOLD: f32 = 0.5;
+/// Most functional departments of an answer.
+const MAX_DEPARTMENTS: usize = 20;
+/// Risks that a person must see before anything is sent.
+const HIGH_RISKS: [&str; 3] = ["life_safety", "self_harm", "threat"];
+
+/// A request that passed all checks.
+#[derive(Debug, Clone)]
+pub struct CitizenRequest {
+    /// The words.
+    pub text: RequestText,
+    /// Where it is about, if the caller said so.
+    pub area: Option<Area>,
+}
+
+/// Answers requests; what the server and the commands need of the pipeline.
+pub trait Assess: Send + Sync + 'static {
+    /// Answers requests, in their order.
+    ///
+    /// # Errors
+    /// If the model fails; then no request of the call has an answer.
+    fn assess(&self, requests: &[CitizenRequest]) -> Result<Vec<Assessment>>;
+}
+
+/// A model, the taxonomy that its labels belong to, and the directory of who acts.
+#[derive(Debug)]
+pub struct Pipeline {
+    classifier: SequenceClassifier,
+    taxonomy: Arc<Taxonomy>,
+    directory: Arc<Directory>,
+}
+
+impl Pipeline {
+    /// Joins the three after checking that they speak of the same things.
+    ///
+    /// # Errors
+    /// If the model has no category head, or a label that the taxonomy or the directory does not know.
+    pub fn new(
+        classifier: SequenceClassifier,
+        taxonomy: Arc<Taxonomy>,
+        directory: Arc<Directory>,
+    ) -> Result<Self> {
+        let pipeline = Self { classifier, taxonomy, directory };
+        pipeline.check_labels()?;
+        Ok(pipeline)
+    }
+
+    /// The model.
+    pub fn classifier(&self) -> &SequenceClassifier {
+        &self.classifier
+    }
+
+    /// The taxonomy.
+    pub fn taxonomy(&self) -> &Taxonomy {
+        &self.taxonomy
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Checks a request's words and its area, which may be empty.
+    ///
+    /// # Errors
+    /// Every violation at once.
+    pub fn request(
+        &self,
+        title: &str,
+        text: &str,
+        area: &str,
+    ) -> std::result::Result<CitizenRequest, RequestError> {
+        let words = RequestText::new(title, text);
+        let place = match (area.trim(), self.directory.area(area)) {
+            ("", _) => Ok(None),
+            (_, Some(area)) => Ok(Some(area.clone())),
+            (hint, None) => Err(self.unknown_area(hint)),
+        };
+        match (words, place) {
+            (Ok(text), Ok(area)) => Ok(CitizenRequest { text, area }),
+            (Err(error), Ok(_)) => Err(error),
+            (Ok(_), Err(violation)) => Err(RequestError { violations: vec![violation] }),
+            (Err(mut error), Err(violation)) => {
+                error.violations.push(violation);
+                Err(error)
+            }
+        }
+    }
+
+    fn unknown_area(&self, hint: &str) -> Violation {
+        let city = &self.directory.city;
+        let problem = format!("`{hint}` is no area of the directory of {city}; `GetTaxonomy` lists its areas");
+        Violation { field: "area", problem }
+    }
+
+    fn assessment(&self, request: &CitizenRequest, classification: &Classification) -> Assessment {
+        let categories = self.labels(classification, PRIMARY_HEAD);
+        let single = |head| self.labels(classification, head).into_iter().next();
+        let several = |head| {
+            let mut labels = self.labels(classification, head);
+            labels.retain(|label| label.probability >= MULTI_LABEL_THRESHOLD);
+            labels
+        };
+        let (urgency, risks) = (single(URGENCY_HEAD), several(RISKS_HEAD));
+        let department_labels = classification.ranked(DEPARTMENT_HEAD);
+        let ranked: Vec<(&str, f32)> =
+            categories.iter().map(|label| (label.id.as_str(), label.probability)).collect();
+        let departments = suggest(
+            &self.directory,
+            &DispatchInput {
+                categories: &ranked,
+                departments: department_labels.as_deref(),
+                area: request.area.as_ref(),
+                top_k: MAX_DEPARTMENTS,
+            },
+        );
+        Assessment {
+            category: categories[0].clone(),
+            decision: self.decision(&categories[0], urgency.as_ref(), &risks),
+            categories,
+            kind: single(KIND_HEAD),
+            urgency,
+            risks,
+            groups: several(GROUPS_HEAD),
+            departments,
+            evidence: classification.evidence.iter().map(|span| quote(&request.text, span)).collect(),
+            model: self.classifier.name().to_owned(),
+            model_revision: self.classifier.revision().to_owned(),
+            taxonomy_version: self.taxonomy.version.clone(),
+            directory_version: self.directory.version.clone(),
+            area: request
+                .area
+                .as_ref()
+                .map(|area| AreaReference { id: area.id.clone(), name: area.name.clone() }),
+            degradations: Vec::new(),
+        }
+    }
+
+    /// A head's labels, most probable first; empty if the model has no such head.
+    fn labels(&self, classification: &Classification, head: &str) -> Vec<Label> {
+        let ranked = classification.ranked(head).unwrap_or_default();
+        ranked
+            .into_iter()
+            .filter_map(|(label, probability)| {
+                let (id, name, name_en) = self.term(head, label)?;
+                Some(Label { id, name, name_en, probability })
+            })
+            .collect()
+    }
+
+    /// Id, Chinese and English name of a model's label in the taxonomy.
+    fn term(&self, head: &str, label: &str) -> Option<(String, String, String)> {
+        let term = match head {
+            KIND_HEAD => self.taxonomy.kind_by_label(label),
+            URGENCY_HEAD => self.taxonomy.urgency_by_label(label),
+            RISKS_HEAD => self.taxonomy.risk_by_label(label),
+            GROUPS_HEAD => self.taxonomy.group_by_label(label),
+            _ => {
+                let category = self.taxonomy.category_by_label(label)?;
+                return Some((category.id.clone(), category.name.clone(), category.name_en.clone()));
+            }
+        }?;
+        Some((term.id.clone(), term.name.clone(), term.name_en.clone()))
+    }
+
+    fn decision(&self, top: &Label, urgency: Option<&Label>, risks: &[Label]) -> Decision {
+        let certified = self
+            .classifier
+            .calibration()
+            .head(PRIMARY_HEAD)
+            .and_then(|head| head.accept_at(REQUIRED_PRECISION));
+        let confidence = top.probability;
+        let mut doubts = Vec::new();
+        let mut doubt = |code, message| doubts.push(DecisionReason { code, message });
+        match certified {
+            None => doubt("uncertified", format!("the model is not certified for precision {REQUIRED_PRECISION}")),
+            Some(certified) if confidence < certified.threshold => doubt(
+                "below_threshold",
+                format!("confidence {confidence:.2} is below the certified threshold {:.2}", certified.threshold),
+            ),
+            Some(_) => {}
+        }
+        if urgency.is_some_and(|urgency| urgency.id == "critical") {
+            doubt("critical", "the request is critical: a person should see it at once".to_owned());
+        }
+        for risk in risks.iter().filter(|risk| HIGH_RISKS.contains(&risk.id.as_str())) {
+            doubt("high_risk", format!("the request shows the risk `{}`: a person should see it", risk.id));
+        }
+        let (action, reasons) = match (doubts.is_empty(), certified) {
+            (true, Some(certified)) => {
+                let message =
+                    format!("confidence {confidence:.2} reaches the certified threshold {:.2}", certified.threshold);
+                (DecisionAction::Accept, vec![DecisionReason { code: "confident", message }])
+            }
+            _ => (DecisionAction::Review, doubts),
+        };
+        Decision {
+            action,
+            reasons,
+            confidence,
+            threshold: certified.map(|certified| certified.threshold),
+            certified_precision: certified.map(|certified| certified.precision),
+        }
+    }
+
+    fn check_labels(&self) -> Result<()> {
+        let classifier = &self.classifier;
+        let has_categories = classifier
+            .head(PRIMARY_HEAD)
+            .is_some_and(|head| head.problem == Problem::SingleLabelClassification);
+        if !has_categories {
+            let heads = classifier.heads().iter().map(|head| head.name.as_str());
+            return Err(Error::NoCategoryHead {
+                model: classifier.name().to_owned(),
+                heads: heads.collect::<Vec<_>>().join(", "),
+            });
+        }
+        for head in [PRIMARY_HEAD, KIND_HEAD, URGENCY_HEAD, RISKS_HEAD, GROUPS_HEAD] {
+            self.check_head(head, "the taxonomy", "pass the taxonomy that these labels belong to: `--taxonomy FILE`", |label| {
+                self.term(head, label).is_some()
+            })?;
+        }
+        self.check_head(
+            DEPARTMENT_HEAD,
+            "the directory",
+            "pass the directory that these departments belong to: `--directory FILE`",
+            |label| self.directory.department_by_label(label).is_some(),
+        )
+    }
+
+    fn check_head(
+        &self,
+        name: &str,
+        where_missing: &'static str,
+        hint: &'static str,
+        knows: impl Fn(&str) -> bool,
+    ) -> Result<()> {
+        let Some(head) = self.classifier.head(name) else { return Ok(()) };
+        let unknown: Vec<String> =
+            head.labels.iter().filter(|label| !knows(label)).map(|label| format!("`{label}`")).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        Err(Error::UnknownLabels {
+            model: self.classifier.name().to_owned(),
+            head: name.to_owned(),
+            where_missing,
+            labels: unknown.join(", "),
+            hint,
+        })
+    }
+}
+
+impl Assess for Pipeline {
+    fn assess(&self, requests: &[CitizenRequest]) -> Result<Vec<Assessment>> {
+        let texts: Vec<RequestText> = requests.iter().map(|request| request.text.clone()).collect();
+        let classifications = self.classifier.classify(&texts)?;
+        Ok(requests
+            .iter()
+            .zip(&classifications)
+            .map(|(request, classification)| self.assessment(request, classification))
+            .collect())
+    }
+}
+
+fn quote(text: &RequestText, span: &EvidenceSpan) -> Evidence {
+    let words = text.original(span.field).chars().skip(span.chars.start).take(span.chars.len()).collect();
+    Evidence {
+        field: span.field,
+        start: span.chars.start,
+        end: span.chars.end,
+        text: words,
+        weight: span.weight,
+    }
+}

@@ -1,0 +1,248 @@
+//! Between the protocol's messages and the crate's own types.
+
+use crate::assessment::{Assessment, Decision, DecisionAction, Evidence, Label};
+use crate::classifier::{HeadConfig, Problem, SequenceClassifier};
+use crate::dispatch::{DepartmentRole, DepartmentSuggestion};
+use crate::pb;
+use crate::pipeline::{CitizenRequest, Pipeline};
+use crate::request::{RequestError, Violation};
+use crate::taxonomy::Term;
+
+/// Most items of a batch call.
+pub const MAX_BATCH_SIZE: usize = 128;
+/// Most categories or departments that a caller may ask for.
+pub const MAX_COUNT: usize = 20;
+/// Longest id that a caller may give a request, in characters.
+pub const MAX_REQUEST_ID_CHARS: usize = 128;
+/// How many categories and departments are returned unless the caller says otherwise.
+const DEFAULT_COUNT: usize = 3;
+
+/// A checked request and how much of the answer its caller wants.
+#[derive(Debug)]
+pub(super) struct Inquiry {
+    pub(super) request: CitizenRequest,
+    category_count: usize,
+    department_count: usize,
+}
+
+impl Inquiry {
+    /// Checks every field and names all that are at fault.
+    pub(super) fn new(pipeline: &Pipeline, message: &pb::ClassifyTextRequest) -> Result<Self, RequestError> {
+        let request = pipeline.request(&message.title, &message.text, &message.area);
+        let mut violations = Vec::new();
+        let category_count = count("category_count", message.category_count, &mut violations);
+        let department_count = count("department_count", message.department_count, &mut violations);
+        let id_chars = message.request_id.chars().count();
+        if id_chars > MAX_REQUEST_ID_CHARS {
+            let problem = format!("has {id_chars} characters; at most {MAX_REQUEST_ID_CHARS} are accepted");
+            violations.push(Violation { field: "request_id", problem });
+        }
+        match request {
+            Ok(request) if violations.is_empty() => Ok(Self { request, category_count, department_count }),
+            Ok(_) => Err(RequestError { violations }),
+            Err(mut error) => {
+                error.violations.append(&mut violations);
+                Err(error)
+            }
+        }
+    }
+
+    /// The answer as the caller wants it.
+    pub(super) fn answer(&self, assessment: Assessment) -> pb::Assessment {
+        assessment.with_counts(self.category_count, self.department_count).into()
+    }
+}
+
+fn count(field: &'static str, value: Option<i32>, violations: &mut Vec<Violation>) -> usize {
+    match value.map(usize::try_from) {
+        None => DEFAULT_COUNT,
+        Some(Ok(count)) if (1..=MAX_COUNT).contains(&count) => count,
+        Some(_) => {
+            violations.push(Violation { field, problem: format!("must be 1 to {MAX_COUNT}") });
+            DEFAULT_COUNT
+        }
+    }
+}
+
+pub(super) fn item_error(status: &tonic::Status, violations: &[Violation]) -> pb::ItemError {
+    pb::ItemError {
+        code: status.code().into(),
+        message: status.message().to_owned(),
+        violations: violations
+            .iter()
+            .map(|Violation { field, problem }| pb::FieldViolation {
+                field: (*field).to_owned(),
+                description: problem.clone(),
+            })
+            .collect(),
+    }
+}
+
+impl From<Assessment> for pb::Assessment {
+    fn from(assessment: Assessment) -> Self {
+        let labels = |labels: Vec<Label>| labels.into_iter().map(Into::into).collect();
+        Self {
+            category: Some(assessment.category.into()),
+            categories: labels(assessment.categories),
+            kind: assessment.kind.map(Into::into),
+            urgency: assessment.urgency.map(Into::into),
+            risks: labels(assessment.risks),
+            groups: labels(assessment.groups),
+            decision: Some(assessment.decision.into()),
+            departments: assessment.departments.into_iter().map(Into::into).collect(),
+            evidence: assessment.evidence.into_iter().map(Into::into).collect(),
+            model: assessment.model,
+            model_revision: assessment.model_revision,
+            taxonomy_version: assessment.taxonomy_version,
+            directory_version: assessment.directory_version,
+            area: assessment.area.map(|area| pb::AreaReference { id: area.id, name: area.name }),
+            degradations: assessment.degradations,
+        }
+    }
+}
+
+impl From<Label> for pb::Label {
+    fn from(Label { id, name, name_en, probability }: Label) -> Self {
+        Self { id, name, name_en, probability }
+    }
+}
+
+impl From<Decision> for pb::Decision {
+    fn from(decision: Decision) -> Self {
+        let action = match decision.action {
+            DecisionAction::Accept => pb::DecisionAction::Accept,
+            DecisionAction::Review => pb::DecisionAction::Review,
+        };
+        let reasons = decision.reasons.into_iter();
+        Self {
+            action: action.into(),
+            reasons: reasons
+                .map(|reason| pb::DecisionReason { code: reason.code.to_owned(), message: reason.message })
+                .collect(),
+            confidence: decision.confidence,
+            threshold: decision.threshold,
+            certified_precision: decision.certified_precision,
+        }
+    }
+}
+
+impl From<DepartmentSuggestion> for pb::DepartmentSuggestion {
+    fn from(suggestion: DepartmentSuggestion) -> Self {
+        let role = match suggestion.role {
+            DepartmentRole::Lead => pb::DepartmentRole::Lead,
+            DepartmentRole::Supporting => pb::DepartmentRole::Supporting,
+            DepartmentRole::Territorial => pb::DepartmentRole::Territorial,
+        };
+        Self {
+            id: suggestion.id,
+            name: suggestion.name,
+            name_en: suggestion.name_en,
+            role: role.into(),
+            probability: suggestion.probability,
+            reason: suggestion.reason,
+            clause: String::new(),
+        }
+    }
+}
+
+impl From<Evidence> for pb::EvidenceSpan {
+    fn from(evidence: Evidence) -> Self {
+        Self {
+            field: evidence.field.name().to_owned(),
+            // Texts are far shorter than 2³¹ characters.
+            start: i32::try_from(evidence.start).unwrap_or(i32::MAX),
+            end: i32::try_from(evidence.end).unwrap_or(i32::MAX),
+            text: evidence.text,
+            weight: evidence.weight,
+        }
+    }
+}
+
+pub(super) fn model(classifier: &SequenceClassifier) -> pb::Model {
+    let head = |head: &HeadConfig| {
+        let calibration = classifier.calibration().head(&head.name);
+        pb::Head {
+            name: head.name.clone(),
+            multi_label: head.problem == Problem::MultiLabelClassification,
+            labels: head.labels.iter().map(str::to_owned).collect(),
+            calibration_sample_count: calibration.map_or(0, |head| saturated(head.sample_size)),
+            thresholds: calibration
+                .into_iter()
+                .flat_map(|head| &head.accept)
+                .map(|certified| pb::CertifiedThreshold {
+                    precision: certified.precision,
+                    threshold: certified.threshold,
+                    accepted_count: saturated(certified.accepted),
+                    lower_bound: certified.lower_bound,
+                })
+                .collect(),
+        }
+    };
+    pb::Model {
+        name: classifier.name().to_owned(),
+        revision: classifier.revision().to_owned(),
+        heads: classifier.heads().iter().map(head).collect(),
+        max_tokens: saturated(classifier.max_tokens()),
+    }
+}
+
+fn saturated(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+pub(super) fn taxonomy(pipeline: &Pipeline) -> pb::GetTaxonomyResponse {
+    let (taxonomy, directory) = (pipeline.taxonomy(), pipeline.directory());
+    let terms = |terms: &[Term]| terms.iter().map(term).collect();
+    pb::GetTaxonomyResponse {
+        taxonomy_version: taxonomy.version.clone(),
+        categories: taxonomy
+            .categories
+            .iter()
+            .map(|category| pb::Category {
+                id: category.id.clone(),
+                name: category.name.clone(),
+                name_en: category.name_en.clone(),
+                scope: category.scope.clone(),
+                scope_en: category.scope_en.clone(),
+                examples: category.examples.clone(),
+            })
+            .collect(),
+        kinds: terms(&taxonomy.kinds),
+        urgencies: terms(&taxonomy.urgencies),
+        risks: terms(&taxonomy.risks),
+        groups: terms(&taxonomy.groups),
+        directory_version: directory.version.clone(),
+        city: directory.city.clone(),
+        departments: directory
+            .departments
+            .iter()
+            .map(|department| pb::Department {
+                id: department.id.clone(),
+                name: department.name.clone(),
+                name_en: department.name_en.clone(),
+                duties: department.duties.clone(),
+            })
+            .collect(),
+        areas: directory
+            .areas
+            .iter()
+            .map(|area| pb::Area {
+                id: area.id.clone(),
+                name: area.name.clone(),
+                name_en: area.name_en.clone(),
+                unit: area.unit.clone().unwrap_or_default(),
+                parent_id: area.parent.clone().unwrap_or_default(),
+            })
+            .collect(),
+    }
+}
+
+fn term(term: &Term) -> pb::Term {
+    pb::Term {
+        id: term.id.clone(),
+        name: term.name.clone(),
+        name_en: term.name_en.clone(),
+        description: term.description.clone(),
+        description_en: term.description_en.clone(),
+    }
+}

@@ -1,0 +1,313 @@
+//! The service on a real socket: every RPC, every refusal, health, reflection, shutdown.
+
+mod common;
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use common::{tiny_config, write_bundle};
+use jiesu::assessment::Assessment;
+use jiesu::batcher::BatcherConfig;
+use jiesu::classifier::SequenceClassifier;
+use jiesu::dispatch::Directory;
+use jiesu::pb::classify_text_result::Outcome;
+use jiesu::pb::dispatch_service_client::DispatchServiceClient;
+use jiesu::pb::{
+    BatchClassifyTextsRequest, ClassifyTextRequest, DecisionAction, DepartmentRole, GetModelRequest,
+    GetTaxonomyRequest,
+};
+use jiesu::pipeline::{Assess, CitizenRequest, Pipeline};
+use jiesu::registry::ModelFiles;
+use jiesu::server::{self, ServerConfig};
+use jiesu::taxonomy::Taxonomy;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::transport::Channel;
+use tonic::{Code, Request};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_reflection::pb::v1::{ServerReflectionRequest, ServiceResponse};
+use tonic_types::StatusExt;
+
+struct Server {
+    address: SocketAddr,
+    shutdown: oneshot::Sender<()>,
+    ended: JoinHandle<anyhow::Result<()>>,
+}
+
+fn pipeline() -> Arc<Pipeline> {
+    let folder = tempfile::tempdir().unwrap();
+    write_bundle(folder.path(), &tiny_config());
+    let classifier = SequenceClassifier::load(&ModelFiles::folder(folder.path()).unwrap()).unwrap();
+    Arc::new(Pipeline::new(classifier, Taxonomy::built_in(), Directory::built_in()).unwrap())
+}
+
+async fn start_with(model: impl FnOnce(Arc<Pipeline>) -> Arc<dyn Assess>, queued: usize) -> Server {
+    let pipeline = pipeline();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (shutdown, signal) = oneshot::channel();
+    let config = ServerConfig {
+        batcher: BatcherConfig { max_queued_calls: NonZeroUsize::new(queued).unwrap() },
+        shutdown_grace: Duration::from_secs(20),
+    };
+    let model = model(Arc::clone(&pipeline));
+    let ended = tokio::spawn(server::run_with_model(listener, pipeline, model, config, async {
+        // Dropping the sender is a shutdown too.
+        let _ = signal.await;
+    }));
+    Server { address, shutdown, ended }
+}
+
+async fn start() -> Server {
+    start_with(|pipeline| pipeline, 64).await
+}
+
+impl Server {
+    async fn channel(&self) -> Channel {
+        Channel::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
+    }
+
+    async fn client(&self) -> DispatchServiceClient<Channel> {
+        DispatchServiceClient::new(self.channel().await)
+    }
+
+    async fn health(&self) -> ServingStatus {
+        let request = HealthCheckRequest { service: String::new() };
+        HealthClient::new(self.channel().await).check(request).await.unwrap().into_inner().status()
+    }
+}
+
+fn text(text: &str) -> ClassifyTextRequest {
+    ClassifyTextRequest { text: text.to_owned(), ..ClassifyTextRequest::default() }
+}
+
+/// Answers as the pipeline does, but only with a permit for each call.
+struct Gated {
+    pipeline: Arc<Pipeline>,
+    permits: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Assess for Gated {
+    fn assess(&self, requests: &[CitizenRequest]) -> jiesu::error::Result<Vec<Assessment>> {
+        self.permits.lock().unwrap().recv().unwrap();
+        self.pipeline.assess(requests)
+    }
+}
+
+async fn start_gated(queued: usize) -> (Server, mpsc::Sender<()>) {
+    let (permit, permits) = mpsc::channel();
+    let server =
+        start_with(|pipeline| Arc::new(Gated { pipeline, permits: Mutex::new(permits) }), queued).await;
+    (server, permit)
+}
+
+async fn wait_until_serving(server: &Server) {
+    while server.health().await != ServingStatus::Serving {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn classify_text_answers_every_part() {
+    let server = start().await;
+    let request = ClassifyTextRequest {
+        title: "物业".to_owned(),
+        area: "朝阳区".to_owned(),
+        category_count: Some(5),
+        department_count: Some(1),
+        request_id: "42".to_owned(),
+        ..text("小區物業亂收費")
+    };
+    let response = server.client().await.classify_text(request).await.unwrap().into_inner();
+    assert_eq!(response.request_id, "42");
+    let assessment = response.assessment.unwrap();
+    assert_eq!(assessment.categories.len(), 5);
+    assert_eq!(assessment.category.as_ref(), assessment.categories.first());
+    assert!(assessment.kind.is_some());
+    assert!(assessment.urgency.is_none(), "the tiny model has no such head");
+    assert_eq!(assessment.area.unwrap().id, "beijing.chaoyang");
+    let decision = assessment.decision.unwrap();
+    assert_eq!(decision.action(), DecisionAction::Review);
+    assert_eq!(decision.reasons[0].code, "uncertified");
+    let roles: Vec<_> = assessment.departments.iter().map(jiesu::pb::DepartmentSuggestion::role).collect();
+    assert_eq!(roles.iter().filter(|role| **role == DepartmentRole::Territorial).count(), 1);
+    for span in &assessment.evidence {
+        let words = if span.field == "title" { "物业" } else { "小區物業亂收費" };
+        let length = (span.end - span.start) as usize;
+        let quoted: String = words.chars().skip(span.start as usize).take(length).collect();
+        assert_eq!(quoted, span.text);
+    }
+    assert!(!assessment.model_revision.is_empty());
+    assert_eq!(assessment.taxonomy_version, Taxonomy::built_in().version);
+}
+
+#[tokio::test]
+async fn every_field_at_fault_is_named() {
+    let server = start().await;
+    let request = ClassifyTextRequest {
+        title: "长".repeat(501),
+        area: "亚特兰蒂斯".to_owned(),
+        category_count: Some(0),
+        department_count: Some(21),
+        request_id: "9".repeat(129),
+        ..text("")
+    };
+    let status = server.client().await.classify_text(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let violations = status.get_details_bad_request().unwrap().field_violations;
+    let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
+    assert_eq!(fields, ["title", "area", "category_count", "department_count", "request_id"]);
+}
+
+#[tokio::test]
+async fn an_empty_text_a_long_text_and_an_unknown_area_are_invalid() {
+    let server = start().await;
+    let mut client = server.client().await;
+    let faulty = [
+        ("text", text(" \u{200b}\n")),
+        ("text", text(&"长".repeat(10_001))),
+        ("area", ClassifyTextRequest { area: "亚特兰蒂斯".to_owned(), ..text("路灯不亮") }),
+    ];
+    for (field, request) in faulty {
+        let status = client.classify_text(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let violations = status.get_details_bad_request().unwrap().field_violations;
+        assert_eq!(violations.len(), 1);
+        assert_eq!(violations[0].field, field);
+    }
+}
+
+#[tokio::test]
+async fn a_faulty_item_does_not_fail_its_batch() {
+    let server = start().await;
+    let requests = vec![
+        ClassifyTextRequest { request_id: "a".to_owned(), ..text("路灯不亮") },
+        ClassifyTextRequest { request_id: "b".to_owned(), ..text("") },
+        ClassifyTextRequest { request_id: "c".to_owned(), ..text("公交") },
+    ];
+    let response = server.client().await.batch_classify_texts(BatchClassifyTextsRequest { requests }).await;
+    let results = response.unwrap().into_inner().results;
+    let ids: Vec<_> = results.iter().map(|result| result.request_id.as_str()).collect();
+    assert_eq!(ids, ["a", "b", "c"]);
+    assert!(matches!(results[0].outcome, Some(Outcome::Assessment(_))));
+    assert!(matches!(results[2].outcome, Some(Outcome::Assessment(_))));
+    let Some(Outcome::Error(error)) = &results[1].outcome else { panic!("{results:?}") };
+    assert_eq!(error.code, i32::from(Code::InvalidArgument));
+    assert_eq!(error.violations[0].field, "text");
+}
+
+#[tokio::test]
+async fn a_batch_of_none_or_too_many_is_invalid() {
+    let server = start().await;
+    for count in [0, server::MAX_BATCH_SIZE + 1] {
+        let requests = vec![text("路灯不亮"); count];
+        let response =
+            server.client().await.batch_classify_texts(BatchClassifyTextsRequest { requests }).await;
+        assert_eq!(response.unwrap_err().code(), Code::InvalidArgument);
+    }
+}
+
+#[tokio::test]
+async fn the_model_and_the_taxonomy_describe_themselves() {
+    let server = start().await;
+    let mut client = server.client().await;
+    let model = client.get_model(GetModelRequest {}).await.unwrap().into_inner().model.unwrap();
+    let heads: Vec<_> = model.heads.iter().map(|head| (head.name.as_str(), head.labels.len())).collect();
+    assert_eq!(heads, [("category", 20), ("kind", 7), ("department", 3)]);
+    let taxonomy = client.get_taxonomy(GetTaxonomyRequest {}).await.unwrap().into_inner();
+    assert_eq!(taxonomy.categories.len(), 20);
+    assert_eq!(taxonomy.departments.len(), 44);
+    assert!(taxonomy.areas.iter().any(|area| area.name == "朝阳区"));
+}
+
+#[tokio::test]
+async fn reflection_lists_the_services() {
+    let server = start().await;
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut client = ServerReflectionClient::new(server.channel().await);
+    let mut responses =
+        client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
+    let response = responses.message().await.unwrap().unwrap().message_response.unwrap();
+    let MessageResponse::ListServicesResponse(list) = response else { panic!("{response:?}") };
+    for service in ["jiesu.v1.DispatchService", "grpc.health.v1.Health"] {
+        assert!(list.service.contains(&ServiceResponse { name: service.to_owned() }), "{list:?}");
+    }
+}
+
+#[tokio::test]
+async fn health_is_serving_only_once_the_model_has_answered() {
+    let (server, permit) = start_gated(8).await;
+    assert_eq!(server.health().await, ServingStatus::NotServing);
+    permit.send(()).unwrap();
+    wait_until_serving(&server).await;
+}
+
+#[tokio::test]
+async fn a_full_queue_is_resource_exhausted_and_says_when_to_come_back() {
+    let (server, permit) = start_gated(1).await;
+    permit.send(()).unwrap();
+    wait_until_serving(&server).await;
+    // One call is with the model, one waits, so that of many more each is refused.
+    let calls: Vec<_> = (0..6)
+        .map(|_| {
+            let address = server.address;
+            tokio::spawn(async move {
+                let mut client = DispatchServiceClient::connect(format!("http://{address}")).await.unwrap();
+                client.classify_text(text("路灯不亮")).await
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for _ in 0..6 {
+        // The refused calls need no permit; nobody waits for the surplus.
+        let _ = permit.send(());
+    }
+    let mut refused = 0;
+    for call in calls {
+        if let Err(status) = call.await.unwrap() {
+            assert_eq!(status.code(), Code::ResourceExhausted);
+            assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
+            refused += 1;
+        }
+    }
+    assert!(refused >= 4, "{refused}");
+}
+
+#[tokio::test]
+async fn an_overdue_call_is_deadline_exceeded() {
+    let (server, permit) = start_gated(8).await;
+    permit.send(()).unwrap();
+    wait_until_serving(&server).await;
+    let mut request = Request::new(text("路灯不亮"));
+    request.metadata_mut().insert("grpc-timeout", "200m".parse().unwrap());
+    let status = server.client().await.classify_text(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    permit.send(()).unwrap();
+}
+
+#[tokio::test]
+async fn shutdown_finishes_the_call_in_flight_and_then_ends() {
+    let (server, permit) = start_gated(8).await;
+    permit.send(()).unwrap();
+    wait_until_serving(&server).await;
+    let mut client = server.client().await;
+    let call = tokio::spawn(async move { client.classify_text(text("路灯不亮")).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.shutdown.send(()).unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!server.ended.is_finished(), "a call is in flight");
+    permit.send(()).unwrap();
+    assert!(call.await.unwrap().unwrap().into_inner().assessment.is_some());
+    server.ended.await.unwrap().unwrap();
+}
