@@ -6,6 +6,7 @@ use crate::cli::{Cli, Command};
 
 mod card;
 mod classify;
+mod evaluate;
 mod load;
 mod serve;
 
@@ -16,6 +17,7 @@ mod serve;
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Classify(args) => classify::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
         Command::Serve(args) => serve::run(&args),
     }
 }
