@@ -51,7 +51,8 @@ impl Batcher {
     pub fn start(model: Arc<dyn Assess>, config: BatcherConfig) -> std::io::Result<Self> {
         let limit = config.max_queued_calls.get();
         let (queue, jobs) = mpsc::channel(limit);
-        let worker = std::thread::Builder::new().name("model".to_owned()).spawn(move || work(&*model, jobs))?;
+        let worker =
+            std::thread::Builder::new().name("model".to_owned()).spawn(move || work(&*model, jobs))?;
         Ok(Self { queue, limit, worker: Arc::new(Mutex::new(Some(worker))) })
     }
 

@@ -26,7 +26,9 @@ pub enum Error {
     #[error(transparent)]
     File(#[from] FileError),
     /// The model's labels are not those of the taxonomy or the directory.
-    #[error("head `{head}` of model `{model}` has labels that {where_missing} does not know: {labels}\nhint: {hint}")]
+    #[error(
+        "head `{head}` of model `{model}` has labels that {where_missing} does not know: {labels}\nhint: {hint}"
+    )]
     UnknownLabels {
         /// The model's name.
         model: String,
@@ -40,7 +42,9 @@ pub enum Error {
         hint: &'static str,
     },
     /// The model cannot say what a request is about.
-    #[error("model `{model}` has no single-label head `category`; its heads: {heads}\nhint: name it so when you train: `jiesu train --head-name category`")]
+    #[error(
+        "model `{model}` has no single-label head `category`; its heads: {heads}\nhint: name it so when you train: `jiesu train --head-name category`"
+    )]
     NoCategoryHead {
         /// The model's name.
         model: String,

@@ -115,8 +115,8 @@ impl Pipeline {
     }
 
     fn unknown_area(&self, hint: &str) -> Violation {
-        let city = &self.directory.city;
-        let problem = format!("`{hint}` is no area of the directory of {city}; `GetTaxonomy` lists its areas");
+        let city = self.directory.area(&self.directory.city).map_or("this city", |city| &city.name);
+        let problem = format!("`{hint}` is no area of the directory ({city}), or the name of several");
         Violation { field: "area", problem }
     }
 
@@ -200,10 +200,15 @@ impl Pipeline {
         let mut doubts = Vec::new();
         let mut doubt = |code, message| doubts.push(DecisionReason { code, message });
         match certified {
-            None => doubt("uncertified", format!("the model is not certified for precision {REQUIRED_PRECISION}")),
+            None => {
+                doubt("uncertified", format!("the model is not certified for precision {REQUIRED_PRECISION}"))
+            }
             Some(certified) if confidence < certified.threshold => doubt(
                 "below_threshold",
-                format!("confidence {confidence:.2} is below the certified threshold {:.2}", certified.threshold),
+                format!(
+                    "confidence {confidence:.2} is below the certified threshold {:.2}",
+                    certified.threshold
+                ),
             ),
             Some(_) => {}
         }
@@ -215,8 +220,10 @@ impl Pipeline {
         }
         let (action, reasons) = match (doubts.is_empty(), certified) {
             (true, Some(certified)) => {
-                let message =
-                    format!("confidence {confidence:.2} reaches the certified threshold {:.2}", certified.threshold);
+                let message = format!(
+                    "confidence {confidence:.2} reaches the certified threshold {:.2}",
+                    certified.threshold
+                );
                 (DecisionAction::Accept, vec![DecisionReason { code: "confident", message }])
             }
             _ => (DecisionAction::Review, doubts),
@@ -243,9 +250,12 @@ impl Pipeline {
             });
         }
         for head in [PRIMARY_HEAD, KIND_HEAD, URGENCY_HEAD, RISKS_HEAD, GROUPS_HEAD] {
-            self.check_head(head, "the taxonomy", "pass the taxonomy that these labels belong to: `--taxonomy FILE`", |label| {
-                self.term(head, label).is_some()
-            })?;
+            self.check_head(
+                head,
+                "the taxonomy",
+                "pass the taxonomy that these labels belong to: `--taxonomy FILE`",
+                |label| self.term(head, label).is_some(),
+            )?;
         }
         self.check_head(
             DEPARTMENT_HEAD,

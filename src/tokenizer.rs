@@ -229,11 +229,12 @@ fn word_piece(files: &ModelFiles) -> Result<Tokenizer, TokenizerError> {
     } else {
         "{}".to_owned()
     };
-    let config: BertTokenization = serde_json::from_str(&config).map_err(|error| TokenizerError::Invalid {
-        model: files.name().to_owned(),
-        file: "tokenizer_config.json",
-        reason: error.to_string(),
-    })?;
+    let config: BertTokenization =
+        serde_json::from_str(&config).map_err(|error| TokenizerError::Invalid {
+            model: files.name().to_owned(),
+            file: "tokenizer_config.json",
+            reason: error.to_string(),
+        })?;
     let vocabulary: AHashMap<String, u32> = files
         .read_to_string("vocab.txt")?
         .lines()
@@ -243,19 +244,23 @@ fn word_piece(files: &ModelFiles) -> Result<Tokenizer, TokenizerError> {
     if !vocabulary.contains_key("[UNK]") {
         return Err(TokenizerError::MissingToken { model: files.name().to_owned(), token: "[UNK]" });
     }
-    let model = WordPiece::builder()
-        .vocab(vocabulary)
-        .unk_token("[UNK]".to_owned())
-        .build()
-        .map_err(|error| TokenizerError::Invalid {
-            model: files.name().to_owned(),
-            file: "vocab.txt",
-            reason: error.to_string(),
+    let model =
+        WordPiece::builder().vocab(vocabulary).unk_token("[UNK]".to_owned()).build().map_err(|error| {
+            TokenizerError::Invalid {
+                model: files.name().to_owned(),
+                file: "vocab.txt",
+                reason: error.to_string(),
+            }
         })?;
     let BertTokenization { tokenize_chinese_chars, strip_accents, do_lower_case } = config;
     let mut tokenizer = Tokenizer::new(model);
     tokenizer
-        .with_normalizer(Some(BertNormalizer::new(true, tokenize_chinese_chars, strip_accents, do_lower_case)))
+        .with_normalizer(Some(BertNormalizer::new(
+            true,
+            tokenize_chinese_chars,
+            strip_accents,
+            do_lower_case,
+        )))
         .map_err(|error| TokenizerError::Encode(error.to_string()))?
         .with_pre_tokenizer(Some(BertPreTokenizer));
     Ok(tokenizer)

@@ -66,7 +66,9 @@ pub enum CalibrationError {
         head: String,
     },
     /// A temperature that cannot divide.
-    #[error("calibration.json gives head `{head}` the temperature {temperature}; it must be a number above 0")]
+    #[error(
+        "calibration.json gives head `{head}` the temperature {temperature}; it must be a number above 0"
+    )]
     Temperature {
         /// The head's name.
         head: String,
@@ -117,8 +119,7 @@ impl HeadCalibration {
                 Some((confidence, label == gold))
             })
             .collect();
-        let accept =
-            TARGET_PRECISIONS.iter().filter_map(|&precision| certify(&answers, precision)).collect();
+        let accept = TARGET_PRECISIONS.iter().filter_map(|&precision| certify(&answers, precision)).collect();
         Some(Self { temperature, sample_size: gold.len(), accept })
     }
 

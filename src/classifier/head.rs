@@ -98,7 +98,8 @@ mod tests {
         let weight = Tensor::new(&[[1f32, -2.0], [0.5, 0.25], [-1.0, 3.0]], &Device::Cpu).unwrap();
         let bias = Tensor::zeros(3, candle_core::DType::F32, &Device::Cpu).unwrap();
         let weights = HeadWeights { pooler: None, heads: vec![ClassificationHead { weight, bias }] };
-        let states = Tensor::new(&[[0.5f32, 1.0], [2.0, -1.0], [0.0, 4.0], [1.0, 1.0]], &Device::Cpu).unwrap();
+        let states =
+            Tensor::new(&[[0.5f32, 1.0], [2.0, -1.0], [0.0, 4.0], [1.0, 1.0]], &Device::Cpu).unwrap();
         let logits = &weights.logits(&states).unwrap()[0];
         let above_mean = logits[2] - logits.iter().sum::<f32>() / 3.0;
         let contributions = weights.contributions(&states, 2).unwrap();

@@ -85,7 +85,9 @@ pub enum ModelError {
     #[error("the model's arithmetic failed: {0}")]
     Tensor(#[from] candle_core::Error),
     /// Weights that are damaged or overflow.
-    #[error("head `{head}` gave a logit that is not a finite number\nhint: the weights are damaged; load another model")]
+    #[error(
+        "head `{head}` gave a logit that is not a finite number\nhint: the weights are damaged; load another model"
+    )]
     NonFiniteLogits {
         /// The head's name.
         head: String,
@@ -233,7 +235,11 @@ impl Classification {
     pub fn ranked(&self, name: &str) -> Option<Vec<(&str, f32)>> {
         let index = self.heads.iter().position(|head| head.name == name)?;
         let labels = &self.heads[index].labels;
-        Some(ranked(&self.probabilities[index]).map(|(id, probability)| (labels.name(id), probability)).collect())
+        Some(
+            ranked(&self.probabilities[index])
+                .map(|(id, probability)| (labels.name(id), probability))
+                .collect(),
+        )
     }
 }
 

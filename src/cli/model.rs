@@ -9,9 +9,9 @@ use crate::registry::ModelSource;
 /// Which model, taxonomy and directory to use.
 #[derive(Debug, Clone, Args)]
 pub struct ModelArgs {
-    /// Model: a folder, or `hf://owner/name@revision` on a Hugging Face hub [default: the built-in model].
-    #[arg(long, value_name = "SOURCE", env = "JIESU_MODEL")]
-    pub model: Option<ModelSource>,
+    /// Model: `built-in`, a folder, or `hf://owner/name@revision` on a Hugging Face hub.
+    #[arg(long, value_name = "SOURCE", default_value_t, env = "JIESU_MODEL")]
+    pub model: ModelSource,
 
     /// Taxonomy file (TOML) in place of the built-in one.
     #[arg(long, value_name = "FILE", env = "JIESU_TAXONOMY")]

@@ -112,7 +112,8 @@ fn pad(text: &str, width: usize) -> String {
 fn cut(text: &str, width: usize) -> String {
     let mut columns = 0;
     let mut kept = String::new();
-    for c in text.trim().chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !c.is_control()) {
+    for c in text.trim().chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !c.is_control())
+    {
         columns += c.width().unwrap_or(0);
         if columns > width {
             kept.push('…');

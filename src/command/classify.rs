@@ -16,7 +16,9 @@ const MAX_LINES: usize = 64;
 
 pub(super) fn run(args: &ClassifyArgs) -> anyhow::Result<ExitCode> {
     if args.texts.is_empty() && io::stdin().is_terminal() {
-        bail!("there is no text\nhint: pass one as an argument, or lines on standard input; see `jiesu classify --help`");
+        bail!(
+            "there is no text\nhint: pass one as an argument, or lines on standard input; see `jiesu classify --help`"
+        );
     }
     let mut run = Run { pipeline: load::pipeline(&args.model)?, args, refused: 0 };
     if args.texts.is_empty() {
@@ -44,7 +46,11 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Answers `texts`, each valid or with what is wrong about it; `first_line` is their place on standard input.
-    fn classify(&mut self, texts: &[Result<String, String>], first_line: Option<usize>) -> anyhow::Result<()> {
+    fn classify(
+        &mut self,
+        texts: &[Result<String, String>],
+        first_line: Option<usize>,
+    ) -> anyhow::Result<()> {
         let requests: Vec<_> = texts
             .iter()
             .map(|text| {
@@ -59,7 +65,8 @@ impl Run<'_> {
         for (index, request) in requests.into_iter().enumerate() {
             match request {
                 Ok(request) => {
-                    let answer = answers.next().context("the model answered fewer texts than it was asked")?;
+                    let answer =
+                        answers.next().context("the model answered fewer texts than it was asked")?;
                     let answer = answer.with_counts(self.args.top_k, self.args.top_k);
                     if self.args.json {
                         writeln!(out, "{}", serde_json::to_string(&answer)?)?;
@@ -94,7 +101,10 @@ fn read_lines(input: &mut BufReader<impl Read>) -> io::Result<Vec<Result<String,
         let line = line.trim_ascii_end();
         lines.push(match std::str::from_utf8(line) {
             Ok(line) => Ok(line.to_owned()),
-            Err(_) => Err("is not UTF-8\nhint: convert it first, for example `iconv -f GB18030 -t UTF-8`".to_owned()),
+            Err(_) => {
+                Err("is not UTF-8\nhint: convert it first, for example `iconv -f GB18030 -t UTF-8`"
+                    .to_owned())
+            }
         });
         // What is not buffered yet would have to be waited for.
         if !input.buffer().contains(&b'\n') {

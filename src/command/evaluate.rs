@@ -20,11 +20,13 @@ const SHOWN_LABELS: usize = 5;
 
 pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let taxonomy = load::taxonomy(&args.model)?;
-    let directory = load::directory(&args.model, &taxonomy)?;
     let system = args.label_system.as_deref().map(|id| find_system(&taxonomy, id)).transpose()?;
     let classifier = load::classifier(&args.model)?;
     let head = find_head(&classifier, args)?;
-    let terms = Terms { head: &head.name, taxonomy: &taxonomy, directory: &directory };
+    // Only departments are of the directory; for others it need not fit the taxonomy.
+    let departments = head.name == DEPARTMENT_HEAD;
+    let directory = departments.then(|| load::directory(&args.model, &taxonomy)).transpose()?;
+    let terms = Terms { head: &head.name, taxonomy: &taxonomy, directory: directory.as_deref() };
     let target = Target::new(head, system, &terms)?;
 
     let columns = Columns {
@@ -106,7 +108,7 @@ impl<'a> Target<'a> {
 struct Terms<'a> {
     head: &'a str,
     taxonomy: &'a Taxonomy,
-    directory: &'a Directory,
+    directory: Option<&'a Directory>,
 }
 
 impl<'a> Terms<'a> {
@@ -123,7 +125,7 @@ impl<'a> Terms<'a> {
             RISKS_HEAD => self.taxonomy.risk_by_label(label).map(term),
             GROUPS_HEAD => self.taxonomy.group_by_label(label).map(term),
             DEPARTMENT_HEAD => {
-                let department = self.directory.department_by_label(label);
+                let department = self.directory?.department_by_label(label);
                 department.map(|department| (department.id.as_str(), department.name.as_str()))
             }
             _ => None,
@@ -229,7 +231,7 @@ mod tests {
     #[test]
     fn labels_may_be_ids_or_names_on_either_side() {
         let (taxonomy, directory) = (Taxonomy::built_in(), Directory::built_in());
-        let terms = |head| Terms { head, taxonomy: &taxonomy, directory: &directory };
+        let terms = |head| Terms { head, taxonomy: &taxonomy, directory: Some(&directory) };
         let label_of = |head, known: &[&str], label| terms(head).label_of(&labels(known), label);
         assert_eq!(label_of(PRIMARY_HEAD, &["health", "housing"], "住房物业"), Some("housing".into()));
         assert_eq!(label_of(PRIMARY_HEAD, &["医疗卫生", "住房物业"], "housing"), Some("住房物业".into()));

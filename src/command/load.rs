@@ -7,7 +7,7 @@ use crate::cli::model::ModelArgs;
 use crate::dispatch::Directory;
 use crate::error::Result;
 use crate::pipeline::Pipeline;
-use crate::registry::{ModelFiles, ModelSource};
+use crate::registry::ModelFiles;
 use crate::taxonomy::Taxonomy;
 
 // `BUILT_IN_FILES`: the files of `models/default`, by name.
@@ -22,8 +22,7 @@ pub(super) fn pipeline(args: &ModelArgs) -> Result<Pipeline> {
 
 /// Loads the model alone.
 pub(super) fn classifier(args: &ModelArgs) -> Result<SequenceClassifier> {
-    let source = args.model.clone().unwrap_or(ModelSource::BuiltIn);
-    let files = source.open(|| ModelFiles::embedded("default", BUILT_IN_FILES))?;
+    let files = args.model.open(|| ModelFiles::embedded("default", BUILT_IN_FILES))?;
     Ok(SequenceClassifier::load(&files)?)
 }
 
@@ -39,6 +38,6 @@ pub(super) fn taxonomy(args: &ModelArgs) -> Result<Arc<Taxonomy>> {
 pub(super) fn directory(args: &ModelArgs, taxonomy: &Taxonomy) -> Result<Arc<Directory>> {
     Ok(match &args.directory {
         Some(file) => Arc::new(Directory::load(file, taxonomy)?),
-        None => Directory::built_in(),
+        None => Arc::new(Directory::built_in_for(taxonomy)?),
     })
 }

@@ -15,7 +15,7 @@ mod weights;
 
 pub use config::{BertConfig, BertConfigError, HiddenAct};
 pub use plain::PlainEncoder;
-pub use weights::{Weights, WeightsError};
+pub use weights::{Weights, WeightsError, load_weights};
 
 /// Computes the hidden states of texts.
 pub trait Encoder: Debug + Send + Sync {

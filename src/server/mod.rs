@@ -91,7 +91,10 @@ pub async fn run_with_model(
     tracing::info!(%address, model = pipeline.classifier().name(), revision = pipeline.classifier().revision(), "serving");
 
     shutdown.await;
-    tracing::info!(grace_seconds = config.shutdown_grace.as_secs(), "shutting down, finishing calls in flight");
+    tracing::info!(
+        grace_seconds = config.shutdown_grace.as_secs(),
+        "shutting down, finishing calls in flight"
+    );
     for name in ["", health_name] {
         reporter.set_service_status(name, ServingStatus::NotServing).await;
     }

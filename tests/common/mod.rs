@@ -13,8 +13,8 @@ use jiesu::taxonomy::Taxonomy;
 
 /// Pieces of the tiny models, by id.
 pub(crate) const VOCABULARY: [&str; 22] = [
-    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "路", "灯", "不", "亮", "小", "区", "物", "业", "乱", "收", "费", "公",
-    "交", ",", "。", "a", "##b",
+    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "路", "灯", "不", "亮", "小", "区", "物", "业", "乱", "收",
+    "费", "公", "交", ",", "。", "a", "##b",
 ];
 
 /// The shape of the tiny models.

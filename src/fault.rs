@@ -1,0 +1,295 @@
+//! Faults in the TOML files that a deployment owns: which file, which line, what is wrong.
+//!
+//! Whoever edits a taxonomy or a directory wants to hear of every mistake at once, so a loader reads the file with
+//! `Checker::read`, notes what it finds and goes on, and refuses the file at the end. Syntax and type errors end the
+//! reading early, since nothing sensible can be said about the rest. What a file means is left to its loader.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use serde_ignored::Path;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer};
+
+/// One thing that is wrong in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What is wrong there.
+    pub message: String,
+}
+
+/// All that is wrong with one file, in the order of its lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults {
+    /// The file's name, as the reader was told it.
+    pub file: String,
+    /// At least one fault.
+    pub faults: Vec<Fault>,
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, Fault { line, message }) in self.faults.iter().enumerate() {
+            let separator = if position == 0 { "" } else { "\n" };
+            write!(f, "{separator}{}:{line}: {message}", self.file)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// Why a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The file cannot be read.
+    #[error("cannot read `{file}`: {source}")]
+    Read {
+        /// The file's path.
+        file: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file does not hold together.
+    #[error(transparent)]
+    Faults(#[from] Faults),
+}
+
+/// Reads the text of a file and gathers what is wrong with it.
+#[derive(Debug)]
+pub(crate) struct Checker<'a> {
+    file: &'a str,
+    text: &'a str,
+    faults: Vec<Fault>,
+}
+
+impl<'a> Checker<'a> {
+    /// Reads `text` as a `T`. Keys that `T` does not know are noted as faults.
+    pub(crate) fn read<T: DeserializeOwned>(file: &'a str, text: &'a str) -> Result<(T, Self), Faults> {
+        let mut checker = Self { file, text, faults: Vec::new() };
+        let (root, errors) = DeTable::parse_recoverable(text);
+        if !errors.is_empty() {
+            for error in &errors {
+                checker.toml_error(error);
+            }
+            return Err(checker.into_faults());
+        }
+        let mut unknown = Vec::new();
+        let read = serde_ignored::deserialize(Deserializer::from(root.clone()), |path| {
+            unknown.push(Key::resolve(root.get_ref(), &path));
+        });
+        for Key { name, span } in unknown {
+            checker.fault(span, format!("unknown key `{name}`"));
+        }
+        match read {
+            Ok(value) => Ok((value, checker)),
+            Err(error) => {
+                checker.toml_error(&error);
+                Err(checker.into_faults())
+            }
+        }
+    }
+
+    /// Notes a fault that stands at the bytes `span`.
+    pub(crate) fn fault(&mut self, span: Range<usize>, message: impl Into<String>) {
+        let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
+        let line = before.split(|&byte| byte == b'\n').count();
+        self.faults.push(Fault { line, message: message.into() });
+    }
+
+    /// Takes a text that must not be blank; `what` names it in the fault.
+    pub(crate) fn text(&mut self, what: &str, text: &Spanned<String>) -> String {
+        if text.get_ref().trim().is_empty() {
+            self.fault(text.span(), format!("{what} is empty"));
+        }
+        text.get_ref().clone()
+    }
+
+    /// Takes an identifier: a lower-case ASCII word, or several joined by `_`.
+    pub(crate) fn id(&mut self, id: &Spanned<String>) -> String {
+        if !is_snake_case(id.get_ref()) {
+            let id_text = id.get_ref();
+            let message =
+                format!("id `{id_text}` is not in lower snake case ASCII, such as `labor_social_security`");
+            self.fault(id.span(), message);
+        }
+        id.get_ref().clone()
+    }
+
+    /// Takes an identifier that names a place in a tree: words as in [`id`](Self::id), joined by `.`.
+    pub(crate) fn path_id(&mut self, id: &Spanned<String>) -> String {
+        if !id.get_ref().split('.').all(is_snake_case) {
+            let id_text = id.get_ref();
+            let message = format!(
+                "id `{id_text}` is not made of lower snake case ASCII words, such as `beijing.chaoyang`"
+            );
+            self.fault(id.span(), message);
+        }
+        id.get_ref().clone()
+    }
+
+    /// Ends the checking.
+    pub(crate) fn finish(self) -> Result<(), Faults> {
+        if self.faults.is_empty() { Ok(()) } else { Err(self.into_faults()) }
+    }
+
+    fn toml_error(&mut self, error: &toml::de::Error) {
+        self.fault(error.span().unwrap_or_default(), error.message());
+    }
+
+    fn into_faults(mut self) -> Faults {
+        self.faults.sort_by_key(|fault| fault.line);
+        Faults { file: self.file.to_owned(), faults: self.faults }
+    }
+}
+
+fn is_snake_case(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_lowercase())
+        && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// What labels stand for: finds an entry by any of its names, whatever their case, and sees when two entries share one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LabelIndex {
+    ids: Vec<String>,
+    positions: HashMap<String, usize>,
+}
+
+impl LabelIndex {
+    /// Adds the next entry. An id or label that stands for an earlier entry is noted as a fault and stays with that one.
+    pub(crate) fn add<'s>(
+        &mut self,
+        checker: &mut Checker<'_>,
+        id: &'s Spanned<String>,
+        labels: impl IntoIterator<Item = &'s Spanned<String>>,
+    ) {
+        let position = self.ids.len();
+        self.ids.push(id.get_ref().clone());
+        for label in std::iter::once(id).chain(labels) {
+            let first = *self.positions.entry(Self::key(label.get_ref())).or_insert(position);
+            if first == position {
+                continue;
+            }
+            let (label_text, other) = (label.get_ref(), &self.ids[first]);
+            let message = if label_text == other {
+                format!("id `{other}` is given twice")
+            } else {
+                format!("`{label_text}` already stands for `{other}`")
+            };
+            checker.fault(label.span(), message);
+        }
+    }
+
+    /// The position of the entry that `label` stands for.
+    pub(crate) fn get(&self, label: &str) -> Option<usize> {
+        self.positions.get(&Self::key(label)).copied()
+    }
+
+    fn key(label: &str) -> String {
+        label.trim().to_ascii_lowercase()
+    }
+}
+
+/// A key that nobody asked for.
+struct Key {
+    name: String,
+    span: Range<usize>,
+}
+
+impl Key {
+    /// Finds where the last part of `path` stands.
+    fn resolve(root: &DeTable<'_>, path: &Path<'_>) -> Self {
+        match path {
+            Path::Map { parent, key } => {
+                let found = Self::table(root, parent).and_then(|table| table.get_key_value(key.as_str()));
+                let span = found.map_or(0..0, |(key, _)| key.span());
+                Self { name: key.clone(), span }
+            }
+            Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+                Self::resolve(root, parent)
+            }
+            Path::Root | Path::Seq { .. } => Self { name: path.to_string(), span: 0..0 },
+        }
+    }
+
+    /// The table at `path`.
+    fn table<'t, 'i>(root: &'t DeTable<'i>, path: &Path<'_>) -> Option<&'t DeTable<'i>> {
+        if let Path::Root = path {
+            return Some(root);
+        }
+        let DeValue::Table(table) = Self::value(root, path)? else { return None };
+        Some(table)
+    }
+
+    /// The value at `path`, which is not the root.
+    fn value<'t, 'i>(root: &'t DeTable<'i>, path: &Path<'_>) -> Option<&'t DeValue<'i>> {
+        match path {
+            Path::Root => None,
+            Path::Map { parent, key } => Some(Self::table(root, parent)?.get(key.as_str())?.get_ref()),
+            Path::Seq { parent, index } => {
+                let DeValue::Array(array) = Self::value(root, parent)? else { return None };
+                Some(array.get(*index)?.get_ref())
+            }
+            Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+                Self::value(root, parent)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    struct Shop {
+        name: Spanned<String>,
+        #[serde(default)]
+        shelves: Vec<Shelf>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Shelf {
+        id: Spanned<String>,
+    }
+
+    fn lines(faults: &Faults) -> Vec<usize> {
+        faults.faults.iter().map(|fault| fault.line).collect()
+    }
+
+    #[test]
+    fn every_syntax_error_is_told() {
+        let faults = Checker::read::<Shop>("shop.toml", "name = \nopen = maybe\n").unwrap_err();
+        assert_eq!(lines(&faults), [1, 2], "{faults}");
+        assert!(faults.to_string().starts_with("shop.toml:1: "));
+    }
+
+    #[test]
+    fn unknown_keys_are_told_with_their_lines_beside_other_faults() {
+        let text = "nmae = 1\nname = \" \"\n[[shelves]]\nid = \"a\"\n[[shelves]]\nid = \"B c\"\nwidth = 3\n";
+        let (shop, mut checker) = Checker::read::<Shop>("shop.toml", text).unwrap();
+        checker.text("name", &shop.name);
+        for shelf in &shop.shelves {
+            checker.id(&shelf.id);
+        }
+        let faults = checker.finish().unwrap_err();
+        assert_eq!(lines(&faults), [1, 2, 6, 7], "{faults}");
+        assert_eq!(faults.faults[0].message, "unknown key `nmae`");
+        assert_eq!(faults.faults[3].message, "unknown key `width`");
+    }
+
+    #[test]
+    fn errors_of_type_and_missing_keys_are_told_with_their_lines() {
+        let faults = Checker::read::<Shop>("shop.toml", "\nname = 2\n").unwrap_err();
+        assert_eq!(lines(&faults), [2], "{faults}");
+        let faults =
+            Checker::read::<Shop>("shop.toml", "name = \"a\"\n\n[[shelves]]\nwidth = 2\n").unwrap_err();
+        assert_eq!(lines(&faults), [3, 4], "{faults}");
+        assert_eq!(faults.faults[0].message, "missing field `id`");
+    }
+}
