@@ -55,6 +55,7 @@ impl WeightFiles {
 }
 
 /// The files, other than weights, that a model is made of; the missing one if it is none.
+#[cfg(any(feature = "hub", test))]
 pub(super) fn description(contains: impl Fn(&str) -> bool) -> Result<Vec<&'static str>, &'static str> {
     let mut files = vec![CONFIG_FILE];
     if !contains(CONFIG_FILE) {
