@@ -49,4 +49,5 @@ pub mod registry;
 pub mod request;
 pub mod server;
 pub mod taxonomy;
+pub mod terms;
 pub mod tokenizer;

@@ -7,13 +7,12 @@ use anyhow::{anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::load;
-use crate::classifier::{Classification, HeadConfig, ModelError, PRIMARY_HEAD, Problem, SequenceClassifier};
+use crate::classifier::{Classification, HeadConfig, ModelError, Problem, SequenceClassifier};
 use crate::cli::evaluate::EvaluateArgs;
-use crate::dispatch::Directory;
 use crate::eval::{Columns, Figures, LabelledRows, Report, evaluate};
 use crate::label::LabelSet;
-use crate::pipeline::{DEPARTMENT_HEAD, GROUPS_HEAD, KIND_HEAD, RISKS_HEAD, URGENCY_HEAD};
-use crate::taxonomy::{LabelSystem, Taxonomy, Term};
+use crate::taxonomy::{LabelSystem, Taxonomy};
+use crate::terms::{CATEGORY_HEAD, DEPARTMENT_HEAD, Terms};
 
 /// How many unknown labels a warning shows.
 const SHOWN_LABELS: usize = 5;
@@ -26,8 +25,8 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     // Only departments are of the directory; for others it need not fit the taxonomy.
     let departments = head.name == DEPARTMENT_HEAD;
     let directory = departments.then(|| load::directory(&args.model, &taxonomy)).transpose()?;
-    let terms = Terms { head: &head.name, taxonomy: &taxonomy, directory: directory.as_deref() };
-    let target = Target::new(head, system, &terms)?;
+    let terms = Terms { taxonomy: &taxonomy, directory: directory.as_deref() };
+    let target = Target::new(head, system, terms)?;
 
     let columns = Columns {
         text: args.text_column.clone(),
@@ -36,11 +35,11 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     };
     let mut rows = LabelledRows::read(&args.file, &columns, head.problem)?;
     if system.is_none() {
-        rows.replace_labels(|label| terms.label_of(&head.labels, label));
+        rows.replace_labels(|label| same_meaning(terms, head, label));
     }
     let mut figures = ask(&classifier, &rows, &target)?;
     if system.is_none() {
-        figures.name_labels(|label| terms.find(label).map(|(_, name)| name.to_owned()));
+        figures.name_labels(|label| Some(terms.meaning(&head.name, label)?.name.to_owned()));
     }
     warn_of_unknown_labels(&figures, &target);
     let report = Report {
@@ -71,10 +70,9 @@ struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    fn new(head: &'a HeadConfig, system: Option<&'a LabelSystem>, terms: &Terms<'a>) -> anyhow::Result<Self> {
+    fn new(head: &'a HeadConfig, system: Option<&'a LabelSystem>, terms: Terms<'a>) -> anyhow::Result<Self> {
         let category = |label| {
-            let category = terms.find(label).map(|(id, _)| id);
-            category.ok_or_else(|| {
+            terms.meaning(CATEGORY_HEAD, label).map(|category| category.id).ok_or_else(|| {
                 anyhow!("label `{label}` of head `{}` is no category of the taxonomy", head.name)
             })
         };
@@ -104,42 +102,13 @@ impl<'a> Target<'a> {
     }
 }
 
-/// What the labels of a head stand for.
-struct Terms<'a> {
-    head: &'a str,
-    taxonomy: &'a Taxonomy,
-    directory: Option<&'a Directory>,
-}
-
-impl<'a> Terms<'a> {
-    /// The id and the Chinese name of what a label, an id or a name, stands for.
-    fn find(&self, label: &str) -> Option<(&'a str, &'a str)> {
-        let term = |term: &'a Term| (term.id.as_str(), term.name.as_str());
-        match self.head {
-            PRIMARY_HEAD => {
-                let category = self.taxonomy.category_by_label(label);
-                category.map(|category| (category.id.as_str(), category.name.as_str()))
-            }
-            KIND_HEAD => self.taxonomy.kind_by_label(label).map(term),
-            URGENCY_HEAD => self.taxonomy.urgency_by_label(label).map(term),
-            RISKS_HEAD => self.taxonomy.risk_by_label(label).map(term),
-            GROUPS_HEAD => self.taxonomy.group_by_label(label).map(term),
-            DEPARTMENT_HEAD => {
-                let department = self.directory?.department_by_label(label);
-                department.map(|department| (department.id.as_str(), department.name.as_str()))
-            }
-            _ => None,
-        }
+/// The label of a head that stands for the same as `label`, if another word does.
+fn same_meaning(terms: Terms<'_>, head: &HeadConfig, label: &str) -> Option<String> {
+    if head.labels.id(label).is_some() {
+        return None;
     }
-
-    /// The label of a head that stands for the same as `label`, if another word does.
-    fn label_of(&self, labels: &LabelSet, label: &str) -> Option<String> {
-        if labels.id(label).is_some() {
-            return None;
-        }
-        let (id, _) = self.find(label)?;
-        labels.iter().find(|known| self.find(known).is_some_and(|(known, _)| known == id)).map(str::to_owned)
-    }
+    let meaning = terms.meaning(&head.name, label)?;
+    head.labels.iter().find(|known| terms.meaning(&head.name, known) == Some(meaning)).map(str::to_owned)
 }
 
 fn find_system<'a>(taxonomy: &'a Taxonomy, id: &str) -> anyhow::Result<&'a LabelSystem> {
@@ -154,11 +123,11 @@ fn find_head<'a>(classifier: &'a SequenceClassifier, args: &EvaluateArgs) -> any
     let heads = classifier.heads();
     let known = || quoted(heads.iter().map(|head| head.name.as_str()));
     let name = match (&args.head, &args.label_system, heads) {
-        (Some(name), Some(system), _) if name != PRIMARY_HEAD => {
-            bail!("label system `{system}` is read from head `{PRIMARY_HEAD}`, not from `{name}`")
+        (Some(name), Some(system), _) if name != CATEGORY_HEAD => {
+            bail!("label system `{system}` is read from head `{CATEGORY_HEAD}`, not from `{name}`")
         }
         (Some(name), _, _) => name,
-        (None, Some(_), _) => PRIMARY_HEAD,
+        (None, Some(_), _) => CATEGORY_HEAD,
         (None, None, [only]) => return Ok(only),
         (None, None, _) => {
             bail!(
@@ -223,26 +192,22 @@ fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn labels(names: &[&str]) -> LabelSet {
-        LabelSet::new(names.iter().copied()).unwrap()
-    }
+    use crate::dispatch::Directory;
 
     #[test]
     fn labels_may_be_ids_or_names_on_either_side() {
         let (taxonomy, directory) = (Taxonomy::built_in(), Directory::built_in());
-        let terms = |head| Terms { head, taxonomy: &taxonomy, directory: Some(&directory) };
-        let label_of = |head, known: &[&str], label| terms(head).label_of(&labels(known), label);
-        assert_eq!(label_of(PRIMARY_HEAD, &["health", "housing"], "住房物业"), Some("housing".into()));
-        assert_eq!(label_of(PRIMARY_HEAD, &["医疗卫生", "住房物业"], "housing"), Some("住房物业".into()));
-        assert_eq!(label_of(KIND_HEAD, &["consult", "complaint"], "投诉"), Some("complaint".into()));
-        assert_eq!(label_of(RISKS_HEAD, &["fraud", "wage_arrears"], "欠薪"), Some("wage_arrears".into()));
-        assert_eq!(label_of(PRIMARY_HEAD, &["health", "housing"], "housing"), None, "already the head's own");
-        assert_eq!(label_of(PRIMARY_HEAD, &["health"], "住房物业"), None, "the head lacks it");
-        assert_eq!(
-            label_of("my_own_head", &["housing"], "住房物业"),
-            None,
-            "no terms are known for the head"
-        );
+        let terms = Terms { taxonomy: &taxonomy, directory: Some(&directory) };
+        let same = |name: &str, known: &[&str], label| {
+            let labels = LabelSet::new(known.iter().copied()).unwrap();
+            let problem = Problem::SingleLabelClassification;
+            same_meaning(terms, &HeadConfig { name: name.to_owned(), problem, labels }, label)
+        };
+        assert_eq!(same("category", &["health", "housing"], "住房物业"), Some("housing".into()));
+        assert_eq!(same("category", &["医疗卫生", "住房物业"], "housing"), Some("住房物业".into()));
+        assert_eq!(same("kind", &["consult", "complaint"], "投诉"), Some("complaint".into()));
+        assert_eq!(same("category", &["health", "housing"], "housing"), None, "already the head's own");
+        assert_eq!(same("category", &["health"], "住房物业"), None, "the head lacks it");
+        assert_eq!(same("my_own_head", &["housing"], "住房物业"), None, "no terms are known for the head");
     }
 }

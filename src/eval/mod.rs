@@ -13,7 +13,7 @@ pub mod scores;
 
 use std::collections::HashMap;
 
-use crate::classifier::ranked;
+use crate::classifier::{MULTI_LABEL_THRESHOLD, ranked};
 use crate::label::LabelSet;
 use crate::request::RequestText;
 
@@ -26,8 +26,6 @@ use scores::LabelCounts;
 
 /// How many texts are handed to the classifier at a time.
 const BATCH_TEXTS: usize = 64;
-/// From this probability on, a label of a multi-label head holds.
-const MULTI_LABEL_THRESHOLD: f32 = 0.5;
 /// How many ranked labels `top_3_accuracy` looks at.
 const TOP: usize = 3;
 /// Rows with more labels than this for each one that the head has are not meant for the head. Two label sets often share
