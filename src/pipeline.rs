@@ -183,7 +183,10 @@ impl Pipeline {
         let mut doubt = |code, message| doubts.push(DecisionReason { code, message });
         match certified {
             None => {
-                doubt("uncertified", format!("the model is not certified for precision {REQUIRED_PRECISION}"))
+                doubt(
+                    "uncertified",
+                    format!("the model is not certified for precision {REQUIRED_PRECISION}"),
+                );
             }
             Some(certified) if confidence < certified.threshold => doubt(
                 "below_threshold",
