@@ -51,3 +51,4 @@ pub mod server;
 pub mod taxonomy;
 pub mod terms;
 pub mod tokenizer;
+pub mod train;

@@ -6,6 +6,7 @@ pub mod classify;
 pub mod evaluate;
 pub mod model;
 pub mod serve;
+pub mod train;
 
 /// Reads citizens' requests (12345, 接诉即办), says what they are about, and suggests who must act.
 #[derive(Debug, Parser)]
@@ -25,4 +26,6 @@ pub enum Command {
     Evaluate(evaluate::EvaluateArgs),
     /// Serves the gRPC API `jiesu.v1`.
     Serve(serve::ServeArgs),
+    /// Fine-tunes an encoder and its heads on labelled requests.
+    Train(train::TrainArgs),
 }

@@ -9,6 +9,7 @@ mod classify;
 mod evaluate;
 mod load;
 mod serve;
+mod train;
 
 /// Runs the command that was typed.
 ///
@@ -19,5 +20,6 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Classify(args) => classify::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Train(args) => train::run(&args),
     }
 }

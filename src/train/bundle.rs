@@ -1,0 +1,85 @@
+//! The folder that a run leaves behind: a model bundle in Hugging Face's layout.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use candle_core::DType;
+use serde_json::json;
+
+use crate::classifier::{CALIBRATION_FILE, Calibration, ModelConfig};
+
+use super::TrainError;
+use super::bert::Stored;
+use super::settings::Start;
+
+/// Files of a base model that say how texts become tokens.
+const TOKENIZER_FILES: [&str; 4] = ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json"];
+/// Settings, data and figures of the run.
+const TRAINING_FILE: &str = "training.json";
+
+/// Refuses a folder that holds something, unless its run is to be gone on with.
+pub(super) fn open_output(output: &Path, resume: bool) -> Result<(), TrainError> {
+    let io = |source| TrainError::Io { path: output.to_owned(), source };
+    if !resume && output.exists() && fs::read_dir(output).map_err(io)?.next().is_some() {
+        return Err(TrainError::OutputNotEmpty { path: output.to_owned() });
+    }
+    fs::create_dir_all(output).map_err(io)
+}
+
+/// Puts the tokenizer's files into the bundle.
+pub(super) fn copy_tokenizer(start: &Start, output: &Path) -> Result<(), TrainError> {
+    match start {
+        Start::Base(base) => {
+            for file in TOKENIZER_FILES.iter().filter(|file| base.join(file).is_file()) {
+                copy(&base.join(file), &output.join(file))?;
+            }
+            Ok(())
+        }
+        Start::Fresh { vocabulary, .. } => {
+            copy(vocabulary, &output.join("vocab.txt"))?;
+            let config = json!({
+                "tokenizer_class": "BertTokenizer",
+                "do_lower_case": true,
+                "tokenize_chinese_chars": true,
+                "strip_accents": false,
+                "unk_token": "[UNK]",
+                "sep_token": "[SEP]",
+                "pad_token": "[PAD]",
+                "cls_token": "[CLS]",
+                "mask_token": "[MASK]",
+            });
+            write(&output.join("tokenizer_config.json"), &format!("{config:#}\n"))
+        }
+    }
+}
+
+/// Writes everything but the tokenizer's files; the weights come last, since a folder with weights is a whole bundle.
+pub(super) fn write_bundle(
+    output: &Path,
+    config: &ModelConfig,
+    weights: Vec<Stored>,
+    half: bool,
+    (calibration, training): (&Calibration, &serde_json::Value),
+) -> Result<(), TrainError> {
+    write(&output.join("config.json"), &config.to_json())?;
+    write(&output.join(TRAINING_FILE), &format!("{training:#}\n"))?;
+    let calibration = serde_json::to_string_pretty(calibration).map_err(TrainError::Calibration)?;
+    write(&output.join(CALIBRATION_FILE), &format!("{calibration}\n"))?;
+    let dtype = if half { DType::F16 } else { DType::F32 };
+    let weights: HashMap<String, _> = weights
+        .into_iter()
+        .map(|(name, tensor)| Ok((name, tensor.to_dtype(dtype)?.contiguous()?)))
+        .collect::<candle_core::Result<_>>()?;
+    let (aside, path) = (output.join("model.safetensors.new"), output.join("model.safetensors"));
+    candle_core::safetensors::save(&weights, &aside)?;
+    fs::rename(&aside, &path).map_err(|source| TrainError::Io { path, source })
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), TrainError> {
+    fs::copy(from, to).map(drop).map_err(|source| TrainError::Io { path: from.to_owned(), source })
+}
+
+fn write(path: &Path, text: &str) -> Result<(), TrainError> {
+    fs::write(path, text).map_err(|source| TrainError::Io { path: path.to_owned(), source })
+}

@@ -1,0 +1,448 @@
+//! From rows to encoded texts with the targets of each head.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::classifier::{HeadConfig, Problem};
+use crate::label::{LabelError, LabelSet};
+use crate::request::{Field, MAX_TEXT_CHARS, MAX_TITLE_CHARS, RequestText};
+use crate::tokenizer::{TextTokenizer, TokenizerError};
+
+use super::bert::PackedBatch;
+use super::loss::Target;
+use super::ops::{Sequences, TokenRows};
+use super::table::{Labels, Row, Table, TableError};
+
+/// Which columns hold what.
+#[derive(Debug, Clone)]
+pub struct TextColumns {
+    /// The words.
+    pub text: String,
+    /// The title; rows need not have one.
+    pub title: String,
+    /// The id by which rows of several files are known to be the same.
+    pub id: String,
+}
+
+impl Default for TextColumns {
+    fn default() -> Self {
+        Self { text: "text".into(), title: "title".into(), id: "id".into() }
+    }
+}
+
+/// A head and the column that teaches it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeadColumn {
+    /// The head's name.
+    pub head: String,
+    /// The column of the label or the list of labels.
+    pub column: String,
+    /// Whether a text in the column is a list separated by `;`, as in CSV files.
+    pub list: bool,
+}
+
+/// Why data cannot be trained on.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    /// A file or row cannot be read.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// No row has the column.
+    #[error("`{path}` has no column `{column}`\nhint: it has {columns}")]
+    NoColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column asked for.
+        column: String,
+        /// What there is.
+        columns: String,
+    },
+    /// No row is left to learn from.
+    #[error("`{path}` has no row with a label in `{column}` that may be trained on")]
+    NoRows {
+        /// The file.
+        path: PathBuf,
+        /// The label column.
+        column: String,
+    },
+    /// One label only, or a name twice.
+    #[error("head `{head}`: {source}")]
+    Labels {
+        /// The head.
+        head: String,
+        /// What is wrong.
+        source: LabelError,
+    },
+    /// Nothing to tell apart.
+    #[error("head `{head}` has only the label `{label}`: there is nothing to learn")]
+    OneLabel {
+        /// The head.
+        head: String,
+        /// Its only label.
+        label: String,
+    },
+    /// The tokenizer failed.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+}
+
+/// A text ready for the encoder.
+#[derive(Debug, Clone)]
+pub(crate) struct Example {
+    input_ids: Box<[u32]>,
+    /// How many of the tokens are of the first segment.
+    first_segment: usize,
+    /// One a head that the set teaches.
+    pub(crate) targets: Box<[Target]>,
+}
+
+impl Example {
+    /// The number of tokens.
+    pub(crate) fn len(&self) -> usize {
+        self.input_ids.len()
+    }
+}
+
+/// Puts texts one after the other.
+pub(crate) fn pack(examples: &[&Example]) -> PackedBatch {
+    let tokens = examples.iter().flat_map(|example| {
+        example.input_ids.iter().zip(0..).map(|(&word, position)| {
+            let token_type = u32::from(position as usize >= example.first_segment);
+            TokenRows { word, position, token_type }
+        })
+    });
+    PackedBatch { tokens: tokens.collect(), sequences: Sequences::new(examples.iter().map(|example| example.len())) }
+}
+
+/// A row whose text has been read, before its labels have numbers.
+pub(crate) struct TextRow {
+    text: RequestText,
+    labels: Vec<Option<Labels>>,
+}
+
+/// Rows of one or more files that teach the same heads.
+pub(crate) struct TextRows {
+    pub(crate) rows: Vec<TextRow>,
+    pub(crate) counts: RowCounts,
+    /// Name and SHA-256 of each file.
+    pub(crate) digests: Vec<(String, String)>,
+}
+
+/// What became of the rows of a set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct RowCounts {
+    /// Rows of the files.
+    pub read: usize,
+    /// Rows left out since their id is among the excluded.
+    pub excluded_by_id: usize,
+    /// Rows left out since a dev row has the same words.
+    pub excluded_by_text: usize,
+    /// Rows left out since no head has a label there.
+    pub without_label: usize,
+    /// Texts longer than a request may be, cut in the middle.
+    pub cut: usize,
+}
+
+/// Rows that must not be trained on.
+#[derive(Debug, Default)]
+pub(crate) struct Excluded {
+    ids: HashSet<String>,
+    texts: HashSet<String>,
+}
+
+impl Excluded {
+    /// Bars the ids of a file.
+    pub(crate) fn add_ids(&mut self, table: &Table, columns: &TextColumns) -> Result<(), TableError> {
+        for row in &table.rows {
+            self.ids.extend(row.value(&columns.id).map_err(|problem| table.fault(row, problem))?);
+        }
+        Ok(())
+    }
+
+    /// Bars the words of rows.
+    pub(crate) fn add_texts(&mut self, rows: &TextRows) {
+        self.texts.extend(rows.rows.iter().map(|row| row.text.normalized(Field::Text).to_owned()));
+    }
+}
+
+impl TextRows {
+    /// Reads the rows of `tables` that may be trained on and have a label for one of the heads.
+    pub(crate) fn read(
+        tables: &[Table],
+        columns: &TextColumns,
+        heads: &[HeadColumn],
+        excluded: &Excluded,
+    ) -> Result<Self, DatasetError> {
+        let mut rows = Vec::new();
+        let mut counts = RowCounts::default();
+        for table in tables {
+            require_columns(table, columns, heads)?;
+            counts.read += table.rows.len();
+            let read: Vec<_> =
+                table.rows.par_iter().map(|row| read_row(table, row, columns, heads, excluded)).collect::<Result<_, _>>()?;
+            for read in read {
+                match read {
+                    ReadRow::ExcludedById => counts.excluded_by_id += 1,
+                    ReadRow::ExcludedByText => counts.excluded_by_text += 1,
+                    ReadRow::WithoutLabel => counts.without_label += 1,
+                    ReadRow::Used { row, cut } => {
+                        counts.cut += usize::from(cut);
+                        rows.push(row);
+                    }
+                }
+            }
+        }
+        let digests = tables.iter().map(|table| (table.path.display().to_string(), table.digest.clone())).collect();
+        if let (true, Some(table), Some(head)) = (rows.is_empty(), tables.first(), heads.first()) {
+            return Err(DatasetError::NoRows { path: table.path.clone(), column: head.column.clone() });
+        }
+        Ok(Self { rows, counts, digests })
+    }
+
+    /// Takes a share of the rows out, for measuring; which ones depends on the words and the seed only.
+    pub(crate) fn hold_out(&mut self, share: f64, seed: u64) -> Self {
+        use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+        let held_out = |row: &TextRow| {
+            let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one((seed, row.text.normalized(Field::Text)));
+            (hash >> 11) as f64 / ((1_u64 << 53) as f64) < share
+        };
+        let (dev, train) = std::mem::take(&mut self.rows).into_iter().partition(held_out);
+        self.rows = train;
+        Self { rows: dev, counts: RowCounts::default(), digests: Vec::new() }
+    }
+
+    /// What heads can be learnt from the rows. Labels stand in the order of the first of `orders` that knows them all,
+    /// else sorted.
+    pub(crate) fn heads(&self, heads: &[HeadColumn], orders: &[Vec<String>]) -> Result<Vec<HeadConfig>, DatasetError> {
+        heads.iter().enumerate().map(|(index, head)| self.head(index, head, orders)).collect()
+    }
+
+    fn head(&self, index: usize, head: &HeadColumn, orders: &[Vec<String>]) -> Result<HeadConfig, DatasetError> {
+        let mut problem = Problem::SingleLabelClassification;
+        let mut found = BTreeSet::new();
+        for labels in self.rows.iter().filter_map(|row| row.labels[index].as_ref()) {
+            match labels {
+                Labels::One(label) => drop(found.insert(label.as_str())),
+                Labels::Many(labels) => {
+                    problem = Problem::MultiLabelClassification;
+                    found.extend(labels.iter().map(String::as_str));
+                }
+            }
+        }
+        let known = orders.iter().find(|order| found.iter().all(|label| order.iter().any(|known| known == label)));
+        let names: Vec<&str> = match known {
+            Some(order) => order.iter().map(String::as_str).filter(|label| found.contains(label)).collect(),
+            None => found.into_iter().collect(),
+        };
+        if let (Problem::SingleLabelClassification, [label]) = (problem, names.as_slice()) {
+            return Err(DatasetError::OneLabel { head: head.head.clone(), label: (*label).to_owned() });
+        }
+        let labels = LabelSet::new(names).map_err(|source| DatasetError::Labels { head: head.head.clone(), source })?;
+        Ok(HeadConfig { name: head.head.clone(), problem, labels })
+    }
+
+    /// Encodes the texts and numbers the labels. Labels that a head does not have get numbers of their own, from the
+    /// number of its labels on: nothing predicts them, so they count as mistakes.
+    pub(crate) fn encode(
+        &self,
+        heads: &[&LabelSet],
+        tokenizer: &TextTokenizer,
+        max_tokens: usize,
+    ) -> Result<Vec<Example>, DatasetError> {
+        let unknown: Vec<HashMap<&str, usize>> =
+            heads.iter().enumerate().map(|(index, labels)| self.unknown_labels(index, labels)).collect();
+        let number = |head: usize, label: &str| heads[head].id(label).unwrap_or_else(|| unknown[head][label]);
+        self.rows
+            .par_iter()
+            .map(|row| {
+                let encoded = tokenizer.encode(&row.text, max_tokens)?;
+                let targets = row.labels.iter().enumerate().map(|(head, labels)| match labels {
+                    None => Target::Missing,
+                    Some(Labels::One(label)) => Target::One(number(head, label)),
+                    Some(Labels::Many(labels)) => {
+                        Target::Many(labels.iter().map(|label| number(head, label)).collect::<BTreeSet<_>>().into_iter().collect())
+                    }
+                });
+                Ok(Example {
+                    first_segment: encoded.token_type_ids.iter().filter(|segment| **segment == 0).count(),
+                    targets: targets.collect(),
+                    input_ids: encoded.input_ids.into(),
+                })
+            })
+            .collect()
+    }
+
+    /// A label of the rows that is not among `known`, if there is one.
+    pub(crate) fn unknown_label(&self, head: usize, known: &LabelSet) -> Option<String> {
+        self.unknown_labels(head, known).into_keys().min().map(str::to_owned)
+    }
+
+    fn unknown_labels(&self, index: usize, known: &LabelSet) -> HashMap<&str, usize> {
+        let labels = self.rows.iter().filter_map(|row| row.labels[index].as_ref()).flat_map(|labels| match labels {
+            Labels::One(label) => std::slice::from_ref(label),
+            Labels::Many(labels) => labels,
+        });
+        let unknown: BTreeSet<&str> = labels.map(String::as_str).filter(|label| known.id(label).is_none()).collect();
+        unknown.into_iter().zip(known.len()..).collect()
+    }
+}
+
+enum ReadRow {
+    ExcludedById,
+    ExcludedByText,
+    WithoutLabel,
+    Used { row: TextRow, cut: bool },
+}
+
+fn require_columns(table: &Table, columns: &TextColumns, heads: &[HeadColumn]) -> Result<(), DatasetError> {
+    let labels = heads.iter().map(|head| &head.column);
+    match std::iter::once(&columns.text).chain(labels).find(|column| !table.has_column(column)) {
+        None => Ok(()),
+        Some(column) => Err(DatasetError::NoColumn {
+            path: table.path.clone(),
+            column: column.clone(),
+            columns: table.columns(),
+        }),
+    }
+}
+
+fn read_row(
+    table: &Table,
+    row: &Row,
+    columns: &TextColumns,
+    heads: &[HeadColumn],
+    excluded: &Excluded,
+) -> Result<ReadRow, TableError> {
+    let fault = |problem: String| table.fault(row, problem);
+    if row.value(&columns.id).map_err(fault)?.is_some_and(|id| excluded.ids.contains(&id)) {
+        return Ok(ReadRow::ExcludedById);
+    }
+    let labels = heads
+        .iter()
+        .map(|head| row.labels(&head.column, head.list).map_err(fault))
+        .collect::<Result<Vec<_>, _>>()?;
+    let (title, text) = (row.words(&columns.title).map_err(fault)?, row.words(&columns.text).map_err(fault)?);
+    let (title, text) = if text.trim().is_empty() { ("", title) } else { (title, text) };
+    let (short_title, short_text) = (head_and_tail(title, MAX_TITLE_CHARS), head_and_tail(text, MAX_TEXT_CHARS));
+    let text = RequestText::new(&short_title, &short_text).map_err(|error| fault(error.to_string()))?;
+    if excluded.texts.contains(text.normalized(Field::Text)) {
+        return Ok(ReadRow::ExcludedByText);
+    }
+    if labels.iter().all(Option::is_none) {
+        return Ok(ReadRow::WithoutLabel);
+    }
+    Ok(ReadRow::Used { cut: short_text.len() < row.words(&columns.text).map_err(fault)?.len(), row: TextRow { text, labels } })
+}
+
+/// Cuts the middle out of words that are longer than a request may be; the tokenizer would drop it anyway.
+fn head_and_tail(words: &str, max_chars: usize) -> std::borrow::Cow<'_, str> {
+    let chars = words.chars().count();
+    if chars <= max_chars {
+        return words.into();
+    }
+    let head = max_chars / 2;
+    words.chars().take(head).chain(words.chars().skip(chars - (max_chars - head))).collect::<String>().into()
+}
+
+/// The tables of some files.
+pub(crate) fn read_tables<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Table>, TableError> {
+    paths.iter().map(|path| Table::read(path.as_ref())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::ModelFiles;
+
+    fn table(content: &str) -> Table {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.jsonl");
+        std::fs::write(&path, content).unwrap();
+        Table::read(&path).unwrap()
+    }
+
+    fn head(name: &str) -> HeadColumn {
+        HeadColumn { head: name.into(), column: name.into(), list: false }
+    }
+
+    const ROWS: &str = r#"{"id": "1", "title": "路灯", "text": "", "category": "roads", "risks": []}
+{"id": "2", "text": "停水三天", "category": "water", "risks": ["outage"]}
+{"id": 3, "text": "噪声太大", "risks": null}
+{"id": "4", "text": "停水三天", "category": "water"}
+"#;
+
+    fn read(heads: &[HeadColumn], excluded: &Excluded) -> Result<TextRows, DatasetError> {
+        TextRows::read(&[table(ROWS)], &TextColumns::default(), heads, excluded)
+    }
+
+    #[test]
+    fn counts_what_it_leaves_out() {
+        let mut excluded = Excluded::default();
+        excluded.ids.insert("4".into());
+        excluded.ids.insert("3".into());
+        let rows = read(&[head("category")], &excluded).unwrap();
+        assert_eq!(rows.counts, RowCounts { read: 4, excluded_by_id: 2, ..RowCounts::default() });
+        let mut excluded = Excluded::default();
+        excluded.texts.insert("停水三天".into());
+        let rows = read(&[head("category")], &excluded).unwrap();
+        assert_eq!((rows.counts.excluded_by_text, rows.counts.without_label, rows.rows.len()), (2, 1, 1));
+    }
+
+    #[test]
+    fn a_title_stands_in_for_a_missing_text() {
+        let rows = read(&[head("category")], &Excluded::default()).unwrap();
+        assert_eq!(rows.rows[0].text.normalized(Field::Text), "路灯");
+        assert_eq!(rows.rows[0].text.normalized(Field::Title), "");
+    }
+
+    #[test]
+    fn lists_make_a_head_of_labels_that_may_hold_together() {
+        let rows = read(&[head("category"), head("risks")], &Excluded::default()).unwrap();
+        let order = vec!["water".to_owned(), "air".to_owned(), "roads".to_owned()];
+        let heads = rows.heads(&[head("category"), head("risks")], &[order]).unwrap();
+        assert_eq!(heads[0].labels.iter().collect::<Vec<_>>(), ["water", "roads"]);
+        assert_eq!(heads[0].problem, Problem::SingleLabelClassification);
+        assert_eq!(heads[1].problem, Problem::MultiLabelClassification);
+        let files = ModelFiles::embedded("test", &[("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n停".as_bytes())]);
+        let tokenizer = TextTokenizer::load(&files).unwrap();
+        let examples = rows.encode(&[&heads[0].labels, &heads[1].labels], &tokenizer, 16).unwrap();
+        assert_eq!(*examples[0].targets, [Target::One(1), Target::Many(vec![])]);
+        assert_eq!(*examples[1].targets, [Target::One(0), Target::Many(vec![0])]);
+        assert_eq!(*examples[2].targets, [Target::One(0), Target::Missing]);
+    }
+
+    #[test]
+    fn labels_that_a_head_lacks_count_as_mistakes() {
+        let rows = read(&[head("category")], &Excluded::default()).unwrap();
+        let unknown = rows.unknown_labels(0, &LabelSet::new(["water", "air"]).unwrap());
+        assert_eq!(unknown, HashMap::from([("roads", 2)]));
+    }
+
+    #[test]
+    fn says_which_column_is_missing() {
+        let error = read(&[head("kategory")], &Excluded::default()).err().unwrap().to_string();
+        assert!(error.contains("no column `kategory`") && error.contains("category, risks"), "{error}");
+    }
+
+    #[test]
+    fn refuses_a_row_without_words() {
+        let rows = TextRows::read(
+            &[table("{\"text\": \"好\", \"category\": \"a\"}\n{\"text\": \" \", \"category\": \"a\"}")],
+            &TextColumns::default(),
+            &[head("category")],
+            &Excluded::default(),
+        );
+        let error = rows.err().unwrap().to_string();
+        assert!(error.contains("rows.jsonl:2: text: is empty"), "{error}");
+    }
+
+    #[test]
+    fn holding_out_splits_for_good() {
+        let mut rows = read(&[head("category")], &Excluded::default()).unwrap();
+        let all = rows.rows.len();
+        let dev = rows.hold_out(0.5, 1);
+        assert_eq!(dev.rows.len() + rows.rows.len(), all);
+    }
+}

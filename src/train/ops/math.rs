@@ -1,0 +1,172 @@
+//! Functions of one float that compilers can turn into vector code: no branches, no calls.
+
+use crate::encoder::HiddenAct;
+
+/// eˣ to about 1e-7 of its value; 0 far below and finite far above (Cephes' `expf`).
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
+pub(super) fn exp(x: f32) -> f32 {
+    const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³: adding it leaves the nearest integer in the low bits
+    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+    let x = x.clamp(-87.0, 88.0);
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let whole = shifted - ROUND;
+    let r = x - whole * LN_2_HIGH - whole * LN_2_LOW;
+    let p = 1.987_569_1e-4;
+    let p = p * r + 1.398_199_9e-3;
+    let p = p * r + 8.333_452e-3;
+    let p = p * r + 4.166_579_6e-2;
+    let p = p * r + 1.666_666_5e-1;
+    let p = p * r + 0.5;
+    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
+    (p * r * r + r + 1.0) * power
+}
+
+/// The error function to about 3e-7 (Eigen's rational approximation).
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
+fn erf(x: f32) -> f32 {
+    let x = x.clamp(-4.0, 4.0);
+    let s = x * x;
+    let p = -2.726_142_3e-10;
+    let p = p * s + 2.770_681_5e-8;
+    let p = p * s - 2.101_024e-6;
+    let p = p * s - 5.692_506e-5;
+    let p = p * s - 7.349_906_3e-4;
+    let p = p * s - 2.954_600_1e-3;
+    let p = p * s - 1.609_603_3e-2;
+    let q = -1.456_607_2e-5;
+    let q = q * s - 2.133_740_6e-4;
+    let q = q * s - 1.682_827e-3;
+    let q = q * s - 7.373_329_3e-3;
+    let q = q * s - 1.426_474_1e-2;
+    x * p / q
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
+fn tanh(x: f32) -> f32 {
+    1.0 - 2.0 / (exp(2.0 * x) + 1.0)
+}
+
+const SQRT_2_OVER_PI: f32 = 0.797_884_6;
+const CUBIC: f32 = 0.044_715;
+
+/// act(x).
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
+pub(super) fn activate(kind: HiddenAct, x: f32) -> f32 {
+    match kind {
+        HiddenAct::Gelu => 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)),
+        HiddenAct::GeluNew => 0.5 * x * (1.0 + tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x))),
+        HiddenAct::Relu => x.max(0.0),
+    }
+}
+
+/// act′(x); for the exact GELU Φ(x) + x·φ(x).
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
+pub(super) fn activate_slope(kind: HiddenAct, x: f32) -> f32 {
+    const DENSITY_AT_0: f32 = 0.398_942_3; // 1/√(2π)
+    match kind {
+        HiddenAct::Gelu => {
+            let below = 0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2));
+            below + x * DENSITY_AT_0 * exp(-0.5 * x * x)
+        }
+        HiddenAct::GeluNew => {
+            let t = tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x));
+            0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * SQRT_2_OVER_PI * (1.0 + 3.0 * CUBIC * x * x)
+        }
+        HiddenAct::Relu => f32::from(x > 0.0),
+    }
+}
+
+/// Independent running sums, so that a sum needs not wait for the one before.
+const LANES: usize = 16;
+
+/// Σ f(a, b).
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
+pub(super) fn sum2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let rest: f32 = a.remainder().iter().zip(b.remainder()).map(|(&a, &b)| f(a, b)).sum();
+    for (a, b) in a.zip(b) {
+        for lane in 0..LANES {
+            lanes[lane] += f(a[lane], b[lane]);
+        }
+    }
+    lanes.iter().sum::<f32>() + rest
+}
+
+/// Σ f(x).
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
+pub(super) fn sum(xs: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    sum2(xs, xs, |x, _| f(x))
+}
+
+/// Replaces a row by softmax(scale · row).
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
+pub(super) fn softmax(row: &mut [f32], scale: f32) {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let chunks = row.chunks_exact(LANES);
+    let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    for chunk in chunks {
+        for lane in 0..LANES {
+            lanes[lane] = if chunk[lane] > lanes[lane] { chunk[lane] } else { lanes[lane] };
+        }
+    }
+    let max = lanes.into_iter().fold(rest, f32::max);
+    for x in row.iter_mut() {
+        *x = exp((*x - max) * scale);
+    }
+    let inverse = 1.0 / sum(row, |x| x);
+    for x in row {
+        *x *= inverse;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Tensor};
+
+    use super::*;
+
+    fn grid() -> Vec<f32> {
+        (-9_000..=9_000).map(|i| i as f32 * 1e-3).collect()
+    }
+
+    #[test]
+    fn exp_and_erf_are_as_good_as_f32_allows() {
+        let exact = Tensor::new(grid().iter().map(|&x| f64::from(x)).collect::<Vec<_>>(), &Device::Cpu).unwrap();
+        let exact = exact.erf().unwrap().to_vec1::<f64>().unwrap();
+        for (x, erf_x) in grid().into_iter().zip(exact) {
+            assert!((f64::from(erf(x)) - erf_x).abs() < 4e-7, "erf({x})");
+            let exp_x = f64::from(x).exp();
+            assert!((f64::from(exp(x)) - exp_x).abs() < 3e-7 * exp_x, "exp({x})");
+        }
+        assert!(exp(-1e30) < 1e-37 && exp(1e30).is_finite());
+    }
+
+    #[test]
+    fn slopes_are_those_of_the_activations() {
+        for kind in [HiddenAct::Gelu, HiddenAct::GeluNew, HiddenAct::Relu] {
+            for x in grid().into_iter().step_by(97).filter(|x| x.abs() > 0.01) {
+                let h = 0.01;
+                let slope = (activate(kind, x + h) - activate(kind, x - h)) / (2.0 * h);
+                assert!((slope - activate_slope(kind, x)).abs() < 1e-3, "{kind:?} at {x}");
+            }
+        }
+    }
+
+    #[test]
+    fn softmax_survives_large_scores_and_sums_to_one() {
+        let mut row: Vec<f32> = (0..37).map(|i| (i as f32 - 18.0) * 1e3).collect();
+        softmax(&mut row, 1.0);
+        assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        assert!(row[36] > 0.999 && row.iter().all(|p| p.is_finite()));
+    }
+}
