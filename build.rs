@@ -32,7 +32,7 @@ fn embed_model(folder: &Path, out_dir: &Path) -> Result<(), Box<dyn Error>> {
         let file = folder.join(name);
         println!("cargo::rerun-if-changed={}", file.display());
         if file.is_file() {
-            writeln!(list, "    ({name:?}, include_bytes!({file:?})),")?;
+            writeln!(list, "    ({name:?}, include_bytes!({:?})),", file.display().to_string())?;
         }
     }
     list.push_str("];\n");

@@ -49,5 +49,6 @@ pub mod registry;
 pub mod request;
 pub mod server;
 pub mod taxonomy;
+pub mod terms;
 pub mod tokenizer;
 pub mod train;

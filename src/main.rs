@@ -1,5 +1,6 @@
 //! The program `jiesu`: parse, run one command, turn an error into an exit code.
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -10,9 +11,16 @@ use jiesu::command;
 fn main() -> ExitCode {
     match command::run(Cli::parse()) {
         Ok(code) => code,
+        // Who reads our output has seen enough, as `head` does.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             anstream::eprintln!("error: {error:#}");
             ExitCode::from(2)
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }

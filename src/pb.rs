@@ -1,11 +1,5 @@
 //! The protocol `jiesu.v1` as Rust types, generated from `proto/jiesu/v1/jiesu.proto` when the crate is built.
-#![allow(
-    clippy::pedantic,
-    clippy::use_self,
-    clippy::wildcard_enum_match_arm,
-    unreachable_pub,
-    reason = "generated"
-)]
+#![allow(clippy::all, clippy::pedantic, clippy::use_self, unreachable_pub, reason = "generated")]
 
 tonic::include_proto!("jiesu.v1");
 

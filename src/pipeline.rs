@@ -5,27 +5,15 @@ use std::sync::Arc;
 use crate::assessment::{
     AreaReference, Assessment, Decision, DecisionAction, DecisionReason, Evidence, Label,
 };
-use crate::classifier::{Classification, EvidenceSpan, PRIMARY_HEAD, Problem, SequenceClassifier};
+use crate::classifier::{Classification, EvidenceSpan, MULTI_LABEL_THRESHOLD, Problem, SequenceClassifier};
 use crate::dispatch::{Area, Directory, DispatchInput, suggest};
 use crate::error::{Error, Result};
 use crate::request::{RequestError, RequestText, Violation};
 use crate::taxonomy::Taxonomy;
-
-/// Head that says how a request is meant.
-pub const KIND_HEAD: &str = "kind";
-/// Head that says how pressing it is.
-pub const URGENCY_HEAD: &str = "urgency";
-/// Multi-label head of risks.
-pub const RISKS_HEAD: &str = "risks";
-/// Multi-label head of vulnerable groups.
-pub const GROUPS_HEAD: &str = "groups";
-/// Head that says which functional department leads.
-pub const DEPARTMENT_HEAD: &str = "department";
+use crate::terms::{CATEGORY_HEAD, DEPARTMENT_HEAD, GROUPS_HEAD, KIND_HEAD, RISKS_HEAD, Terms, URGENCY_HEAD};
 
 /// Precision that an answer must be certified for to be accepted.
 const REQUIRED_PRECISION: f64 = 0.95;
-/// Risks and groups from this probability on are shown.
-const MULTI_LABEL_THRESHOLD: f32 = 0.5;
 /// Most functional departments of an answer.
 const MAX_DEPARTMENTS: usize = 20;
 /// Risks that a person must see before anything is sent.
@@ -121,7 +109,7 @@ impl Pipeline {
     }
 
     fn assessment(&self, request: &CitizenRequest, classification: &Classification) -> Assessment {
-        let categories = self.labels(classification, PRIMARY_HEAD);
+        let categories = self.labels(classification, CATEGORY_HEAD);
         let single = |head| self.labels(classification, head).into_iter().next();
         let several = |head| {
             let mut labels = self.labels(classification, head);
@@ -169,39 +157,36 @@ impl Pipeline {
         ranked
             .into_iter()
             .filter_map(|(label, probability)| {
-                let (id, name, name_en) = self.term(head, label)?;
-                Some(Label { id, name, name_en, probability })
+                let meaning = self.terms().meaning(head, label)?;
+                Some(Label {
+                    id: meaning.id.to_owned(),
+                    name: meaning.name.to_owned(),
+                    name_en: meaning.name_en.to_owned(),
+                    probability,
+                })
             })
             .collect()
     }
 
-    /// Id, Chinese and English name of a model's label in the taxonomy.
-    fn term(&self, head: &str, label: &str) -> Option<(String, String, String)> {
-        let term = match head {
-            KIND_HEAD => self.taxonomy.kind_by_label(label),
-            URGENCY_HEAD => self.taxonomy.urgency_by_label(label),
-            RISKS_HEAD => self.taxonomy.risk_by_label(label),
-            GROUPS_HEAD => self.taxonomy.group_by_label(label),
-            _ => {
-                let category = self.taxonomy.category_by_label(label)?;
-                return Some((category.id.clone(), category.name.clone(), category.name_en.clone()));
-            }
-        }?;
-        Some((term.id.clone(), term.name.clone(), term.name_en.clone()))
+    fn terms(&self) -> Terms<'_> {
+        Terms { taxonomy: &self.taxonomy, directory: Some(&self.directory) }
     }
 
     fn decision(&self, top: &Label, urgency: Option<&Label>, risks: &[Label]) -> Decision {
         let certified = self
             .classifier
             .calibration()
-            .head(PRIMARY_HEAD)
+            .head(CATEGORY_HEAD)
             .and_then(|head| head.accept_at(REQUIRED_PRECISION));
         let confidence = top.probability;
         let mut doubts = Vec::new();
         let mut doubt = |code, message| doubts.push(DecisionReason { code, message });
         match certified {
             None => {
-                doubt("uncertified", format!("the model is not certified for precision {REQUIRED_PRECISION}"))
+                doubt(
+                    "uncertified",
+                    format!("the model is not certified for precision {REQUIRED_PRECISION}"),
+                );
             }
             Some(certified) if confidence < certified.threshold => doubt(
                 "below_threshold",
@@ -240,7 +225,7 @@ impl Pipeline {
     fn check_labels(&self) -> Result<()> {
         let classifier = &self.classifier;
         let has_categories = classifier
-            .head(PRIMARY_HEAD)
+            .head(CATEGORY_HEAD)
             .is_some_and(|head| head.problem == Problem::SingleLabelClassification);
         if !has_categories {
             let heads = classifier.heads().iter().map(|head| head.name.as_str());
@@ -249,32 +234,24 @@ impl Pipeline {
                 heads: heads.collect::<Vec<_>>().join(", "),
             });
         }
-        for head in [PRIMARY_HEAD, KIND_HEAD, URGENCY_HEAD, RISKS_HEAD, GROUPS_HEAD] {
-            self.check_head(
-                head,
-                "the taxonomy",
-                "pass the taxonomy that these labels belong to: `--taxonomy FILE`",
-                |label| self.term(head, label).is_some(),
-            )?;
+        let (taxonomy, directory) = (
+            ("the taxonomy", "pass the taxonomy that these labels belong to: `--taxonomy FILE`"),
+            ("the directory", "pass the directory that these departments belong to: `--directory FILE`"),
+        );
+        for head in [CATEGORY_HEAD, KIND_HEAD, URGENCY_HEAD, RISKS_HEAD, GROUPS_HEAD] {
+            self.check_head(head, taxonomy)?;
         }
-        self.check_head(
-            DEPARTMENT_HEAD,
-            "the directory",
-            "pass the directory that these departments belong to: `--directory FILE`",
-            |label| self.directory.department_by_label(label).is_some(),
-        )
+        self.check_head(DEPARTMENT_HEAD, directory)
     }
 
-    fn check_head(
-        &self,
-        name: &str,
-        where_missing: &'static str,
-        hint: &'static str,
-        knows: impl Fn(&str) -> bool,
-    ) -> Result<()> {
+    fn check_head(&self, name: &str, (where_missing, hint): (&'static str, &'static str)) -> Result<()> {
         let Some(head) = self.classifier.head(name) else { return Ok(()) };
-        let unknown: Vec<String> =
-            head.labels.iter().filter(|label| !knows(label)).map(|label| format!("`{label}`")).collect();
+        let unknown: Vec<String> = head
+            .labels
+            .iter()
+            .filter(|label| self.terms().meaning(name, label).is_none())
+            .map(|label| format!("`{label}`"))
+            .collect();
         if unknown.is_empty() {
             return Ok(());
         }

@@ -155,52 +155,54 @@ pub struct CitizenRequest {
     pub area: Option<String>,
 }
 
+/// Most rounds of simplification; two are needed.
+const MAX_SIMPLIFICATIONS: usize = 4;
+
 static TO_SIMPLIFIED: LazyLock<OpenCC> = LazyLock::new(|| {
     OpenCC::from_config(BuiltinConfig::T2s).expect("the t2s dictionary is built into ferrous-opencc")
 });
 
 fn normalize(original: &str) -> NormalizedString {
     let mut words = NormalizedString::from(original);
+    words.map(plain_space);
+    // Before NFKC, since a mark that stands between two characters keeps them from being composed.
+    words.filter(|c| !is_invisible(c));
     words.nfkc();
-    simplify(&mut words);
-    // Simplifying can bring compatibility characters back.
-    words.nfkc();
-    let after_space = Cell::new(true);
-    words.map(|c| if c.is_whitespace() { ' ' } else { c });
-    words.filter(|c| {
-        if is_invisible(c) {
-            return false;
+    // A few characters take two steps (薴 → 苧 → 苎), and simplifying can bring compatibility characters back.
+    for _ in 0..MAX_SIMPLIFICATIONS {
+        if !simplify(&mut words) {
+            break;
         }
-        let space = c == ' ';
-        let keep = !(space && after_space.get());
-        after_space.set(space);
-        keep
-    });
+        words.nfkc();
+    }
+    words.map(plain_space);
+    let after_space = Cell::new(true);
+    words.filter(|c| !(after_space.replace(c == ' ') && c == ' '));
     words.rstrip();
     words
 }
 
-fn simplify(words: &mut NormalizedString) {
-    let chars = words.get().chars().count();
-    let phrases = TO_SIMPLIFIED.convert(words.get());
-    if phrases.chars().count() == chars {
-        words.transform(phrases.chars().map(|c| (c, 0)), 0);
-        return;
+fn plain_space(c: char) -> char {
+    if c.is_whitespace() { ' ' } else { c }
+}
+
+/// Turns traditional characters into simplified ones; says whether there was any.
+fn simplify(words: &mut NormalizedString) -> bool {
+    let converted = TO_SIMPLIFIED.convert(words.get());
+    if converted == words.get() {
+        return false;
     }
-    // A phrase changed its length: character by character keeps every offset exact.
-    let single: Vec<char> = words
-        .get()
-        .chars()
-        .map(|c| {
+    if converted.chars().count() == words.get().chars().count() {
+        words.transform(converted.chars().map(|c| (c, 0)), 0);
+    } else {
+        // A phrase changed its length: character by character keeps every offset exact.
+        words.map(|c| {
             let converted = TO_SIMPLIFIED.convert(c.encode_utf8(&mut [0; 4]));
             let mut chars = converted.chars();
-            match (chars.next(), chars.next()) {
-                (Some(simplified), None) => simplified,
-                _ => c,
-            }
-        })
-        .collect();
-    words.transform(single.into_iter().map(|c| (c, 0)), 0);
+            chars.next().filter(|_| chars.next().is_none()).unwrap_or(c)
+        });
+    }
+    true
 }
 
 /// Control characters (line breaks are spaces by now), zero-width marks, byte-order marks, soft hyphens, emoji

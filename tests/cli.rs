@@ -1,4 +1,5 @@
 //! The program as its user sees it: exit status, standard output, standard error.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use assert_cmd::Command;
 use serde_json::Value;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use crate::encoder::{Encoder, PlainEncoder, Weights, WeightsError};
-use crate::registry::{ModelFiles, RegistryError};
+use crate::registry::{CALIBRATION_FILE, CONFIG_FILE, ModelFiles, RegistryError};
 use crate::request::RequestText;
 use crate::tokenizer::{EncodedText, TextTokenizer, TokenizerError};
 
@@ -19,10 +19,7 @@ pub use calibration::{Calibration, CalibrationError, CertifiedThreshold, HeadCal
 pub use config::{HeadConfig, ModelConfig, ModelConfigError, PRIMARY_HEAD, Pooling, Problem};
 pub use evidence::EvidenceSpan;
 pub use head::{ClassificationHead, HeadWeights};
-pub use prediction::{ranked, sigmoid, softmax};
-
-/// File of a bundle that holds its [`Calibration`].
-pub const CALIBRATION_FILE: &str = "calibration.json";
+pub use prediction::{MULTI_LABEL_THRESHOLD, ranked, sigmoid, softmax};
 
 /// Most padded tokens that go through the encoder at once.
 const MAX_BATCH_TOKENS: usize = 4096;
@@ -101,7 +98,7 @@ impl SequenceClassifier {
     /// If a file is missing or malformed, or the files contradict each other.
     pub fn load(files: &ModelFiles) -> Result<Self, ModelError> {
         let model = files.name();
-        let config = ModelConfig::from_json(&files.read_to_string("config.json")?)
+        let config = ModelConfig::from_json(&files.read_to_string(CONFIG_FILE)?)
             .map_err(|source| ModelError::Config { model: model.to_owned(), source })?;
         let tokenizer = TextTokenizer::load(files)?;
         tokenizer.check_vocab_size(model, config.bert.vocab_size)?;

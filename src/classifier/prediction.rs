@@ -1,5 +1,8 @@
 //! Logits to probabilities.
 
+/// From this probability on, a label of a multi-label head holds.
+pub const MULTI_LABEL_THRESHOLD: f32 = 0.5;
+
 /// The softmax of `logits / temperature`; the largest logit is subtracted first, so that nothing overflows.
 ///
 /// ```

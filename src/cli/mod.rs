@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 pub mod classify;
+pub mod evaluate;
 pub mod model;
 pub mod serve;
 pub mod train;
@@ -21,6 +22,8 @@ pub struct Cli {
 pub enum Command {
     /// Classifies texts from the command line or from standard input.
     Classify(classify::ClassifyArgs),
+    /// Measures a model on rows whose labels are known.
+    Evaluate(evaluate::EvaluateArgs),
     /// Serves the gRPC API `jiesu.v1`.
     Serve(serve::ServeArgs),
     /// Fine-tunes an encoder and its heads on labelled requests.

@@ -33,7 +33,7 @@ pub(super) fn write(out: &mut impl Write, request: &RequestText, answer: &Assess
     for (position, category) in answer.categories.iter().enumerate() {
         let style = if position == 0 { NAME } else { FAINT };
         let heading = if position == 0 { ("类别", "category") } else { ("", "") };
-        let bar = "█".repeat((category.probability * BAR_WIDTH as f32).round() as usize);
+        let bar = bar(category.probability);
         line(out, heading.0, heading.1, &format!("{}  {HEADING}{bar}{HEADING:#}", named(category, style)))?;
     }
     for (heading, heading_en, label) in
@@ -98,6 +98,10 @@ fn suggested(department: &DepartmentSuggestion) -> String {
         if department.probability > 0.0 { percent(department.probability) } else { " ".repeat(6) };
     let reason = &department.reason;
     format!("{style}{name}{style:#}{FAINT}{name_en}{FAINT:#}{probability}  {FAINT}{reason}{FAINT:#}")
+}
+
+fn bar(probability: f32) -> String {
+    (0..BAR_WIDTH).filter(|&step| probability * BAR_WIDTH as f32 >= step as f32 + 0.5).map(|_| '█').collect()
 }
 
 fn percent(probability: f32) -> String {

@@ -16,10 +16,7 @@ include!(concat!(env!("OUT_DIR"), "/built_in_model.rs"));
 /// Loads the model, the taxonomy and the directory, and joins them.
 pub(super) fn pipeline(args: &ModelArgs) -> Result<Pipeline> {
     let taxonomy = taxonomy(args)?;
-    let directory = match &args.directory {
-        Some(file) => Arc::new(Directory::load(file, &taxonomy)?),
-        None => Arc::new(Directory::built_in_for(&taxonomy)?),
-    };
+    let directory = directory(args, &taxonomy)?;
     Pipeline::new(classifier(args)?, taxonomy, directory)
 }
 
@@ -34,5 +31,13 @@ pub(super) fn taxonomy(args: &ModelArgs) -> Result<Arc<Taxonomy>> {
     Ok(match &args.taxonomy {
         Some(file) => Arc::new(Taxonomy::load(file)?),
         None => Taxonomy::built_in(),
+    })
+}
+
+/// Loads the directory alone.
+pub(super) fn directory(args: &ModelArgs, taxonomy: &Taxonomy) -> Result<Arc<Directory>> {
+    Ok(match &args.directory {
+        Some(file) => Arc::new(Directory::load(file, taxonomy)?),
+        None => Arc::new(Directory::built_in_for(taxonomy)?),
     })
 }

@@ -6,6 +6,7 @@ use crate::cli::{Cli, Command};
 
 mod card;
 mod classify;
+mod evaluate;
 mod load;
 mod serve;
 mod train;
@@ -17,6 +18,7 @@ mod train;
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Classify(args) => classify::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Train(args) => train::run(&args),
     }

@@ -125,3 +125,94 @@ fn share(part: usize, whole: usize) -> f64 {
 fn ratio(part: f64, whole: f64) -> f64 {
     if whole == 0.0 { 0.0 } else { part / whole }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /* Every number below is from scikit-learn 1.9.1:
+    from sklearn.metrics import *
+    gold = [0, 0, 0, 0, 1, 1, 1, 2, 2, 4, 4, 0]
+    predicted = [0, 0, 1, 3, 1, 1, 0, 2, 1, 0, 3, 0]
+    print(accuracy_score(gold, predicted))
+    print([f1_score(gold, predicted, average=a, zero_division=0) for a in ("macro", "micro", "weighted")])
+    print(precision_recall_fscore_support(gold, predicted, labels=range(6), zero_division=0))
+    */
+    // Label 3 is predicted and never gold, label 4 gold and never predicted, label 5 neither.
+    const GOLD: [usize; 12] = [0, 0, 0, 0, 1, 1, 1, 2, 2, 4, 4, 0];
+    const PREDICTED: [usize; 12] = [0, 0, 1, 3, 1, 1, 0, 2, 1, 0, 3, 0];
+
+    fn close(left: f64, right: f64) {
+        assert!((left - right).abs() < 1e-12, "{left} is not {right}");
+    }
+
+    #[test]
+    fn figures_are_those_of_scikit_learn() {
+        let counts = count_labels(&GOLD, &PREDICTED, 6);
+        close(accuracy(&GOLD, &PREDICTED), 0.5);
+        close(macro_f1(&GOLD, &PREDICTED, 6), 0.367_619_047_619_047_57);
+        close(micro_f1(&counts), 0.5);
+        close(weighted_f1(&counts), 0.503_968_253_968_254);
+        let precision = [0.6, 0.5, 1.0, 0.0, 0.0, 0.0];
+        let recall = [0.6, 2.0 / 3.0, 0.5, 0.0, 0.0, 0.0];
+        let f1 = [0.6, 4.0 / 7.0, 2.0 / 3.0, 0.0, 0.0, 0.0];
+        for (label, counts) in counts.iter().enumerate() {
+            close(counts.precision(), precision[label]);
+            close(counts.recall(), recall[label]);
+            close(counts.f1(), f1[label]);
+        }
+        assert_eq!(counts.iter().map(|label| label.support).collect::<Vec<_>>(), [5, 3, 2, 0, 2, 0]);
+    }
+
+    #[test]
+    fn edge_cases_are_numbers() {
+        /*
+        print(f1_score([1, 1], [1, 1], average="macro"))
+        print(f1_score([0, 0], [1, 1], average="macro", zero_division=0))
+        print(f1_score([0, 0], [1, 1], average="weighted", zero_division=0))
+        */
+        close(macro_f1(&[1, 1], &[1, 1], 3), 1.0);
+        close(macro_f1(&[0, 0], &[1, 1], 3), 0.0);
+        close(weighted_f1(&count_labels(&[0, 0], &[1, 1], 3)), 0.0);
+        // scikit-learn answers NaN or refuses; a caller who needs the difference asks for the number of rows.
+        close(accuracy(&[], &[]), 0.0);
+        close(macro_f1(&[], &[], 3), 0.0);
+        close(top_k_accuracy::<Vec<usize>>(&[], &[], 3), 0.0);
+    }
+
+    #[test]
+    fn top_k_accuracy_is_that_of_scikit_learn() {
+        /*
+        probabilities = [[.5,.2,.2,.1], [.1,.2,.3,.4], [.4,.3,.2,.1], [.1,.4,.3,.2], [.25,.35,.15,.3]]
+        print([top_k_accuracy_score([0, 1, 3, 1, 2], probabilities, k=k, labels=range(4)) for k in (1, 2, 3)])
+        */
+        let ranked = [[0, 1, 2, 3], [3, 2, 1, 0], [0, 1, 2, 3], [1, 2, 3, 0], [1, 3, 0, 2]];
+        let gold = [0, 1, 3, 1, 2];
+        close(top_k_accuracy(&gold, &ranked, 1), 0.4);
+        close(top_k_accuracy(&gold, &ranked, 2), 0.4);
+        close(top_k_accuracy(&gold, &ranked, 3), 0.6);
+    }
+
+    proptest! {
+        #[test]
+        fn macro_f1_ignores_label_order(
+            pairs in prop::collection::vec((0_usize..6, 0_usize..6), 0..60),
+            order in Just((0_usize..6).collect::<Vec<_>>()).prop_shuffle(),
+        ) {
+            let (gold, predicted): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+            let renamed = |ids: &[usize]| ids.iter().map(|id| order[*id]).collect::<Vec<_>>();
+            let before = macro_f1(&gold, &predicted, 6);
+            let after = macro_f1(&renamed(&gold), &renamed(&predicted), 6);
+            prop_assert!((before - after).abs() < 1e-12);
+        }
+
+        #[test]
+        fn micro_f1_of_single_labels_is_accuracy(pairs in prop::collection::vec((0_usize..6, 0_usize..6), 0..60)) {
+            let (gold, predicted): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+            let micro = micro_f1(&count_labels(&gold, &predicted, 6));
+            prop_assert!((micro - accuracy(&gold, &predicted)).abs() < 1e-12);
+        }
+    }
+}

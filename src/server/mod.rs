@@ -100,17 +100,14 @@ pub async fn run_with_model(
     }
     begin_drain.send_replace(true);
     let abort = server.abort_handle();
-    match tokio::time::timeout(config.shutdown_grace, server).await {
-        Ok(ended) => {
-            ended??;
-            // Every call has ended, so nothing is queued and the thread ends at once.
-            tokio::task::spawn_blocking(|| batcher.finish()).await?;
-            tracing::info!("shut down");
-        }
-        Err(_) => {
-            abort.abort();
-            tracing::warn!("shut down with calls still in flight: the grace period is over");
-        }
+    if let Ok(ended) = tokio::time::timeout(config.shutdown_grace, server).await {
+        ended??;
+        // Every call has ended, so nothing is queued and the thread ends at once.
+        tokio::task::spawn_blocking(|| batcher.finish()).await?;
+        tracing::info!("shut down");
+    } else {
+        abort.abort();
+        tracing::warn!("shut down with calls still in flight: the grace period is over");
     }
     Ok(())
 }

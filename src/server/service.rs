@@ -134,7 +134,7 @@ fn deadline(metadata: &MetadataMap) -> Option<Instant> {
         _ => return None,
     };
     let margin = (timeout / 10).min(Duration::from_millis(10));
-    Instant::now().checked_add(timeout - margin)
+    Instant::now().checked_add(timeout.saturating_sub(margin))
 }
 
 #[cfg(test)]
