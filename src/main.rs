@@ -7,6 +7,11 @@ use clap::Parser;
 
 use jiesu::cli::Cli;
 use jiesu::command;
+use mimalloc::MiMalloc;
+
+/// candle allocates a buffer an operation; the system's allocator would map and unmap each of them.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     match command::run(Cli::parse()) {
