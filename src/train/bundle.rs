@@ -14,7 +14,8 @@ use super::bert::Stored;
 use super::settings::Start;
 
 /// Files of a base model that say how texts become tokens.
-const TOKENIZER_FILES: [&str; 4] = ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json"];
+const TOKENIZER_FILES: [&str; 4] =
+    ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json"];
 /// Settings, data and figures of the run.
 const TRAINING_FILE: &str = "training.json";
 

@@ -52,7 +52,9 @@ pub enum CheckpointError {
         source: serde_json::Error,
     },
     /// The checkpoint is of another run.
-    #[error("checkpoint `{path}` was made with other settings or data ({difference})\nhint: pass the same arguments, or train into another folder")]
+    #[error(
+        "checkpoint `{path}` was made with other settings or data ({difference})\nhint: pass the same arguments, or train into another folder"
+    )]
     OtherRun {
         /// The checkpoint's folder.
         path: PathBuf,
@@ -141,7 +143,12 @@ impl CheckpointFolder {
     }
 
     /// Writes where the run stands, then drops the checkpoint before.
-    pub(crate) fn save(&self, state: &State, parameters: &[Parameter], optimizer: &AdamW) -> Result<(), CheckpointError> {
+    pub(crate) fn save(
+        &self,
+        state: &State,
+        parameters: &[Parameter],
+        optimizer: &AdamW,
+    ) -> Result<(), CheckpointError> {
         self.create()?;
         let weights = parameters.iter().map(|(name, var)| (name.clone(), var.as_detached_tensor())).collect();
         self.write_tensors(&self.file("weights", state.step), &weights)?;
@@ -150,14 +157,17 @@ impl CheckpointFolder {
             for (which, values) in [("first", first), ("second", second)] {
                 let count = values.len();
                 let tensor = Tensor::from_vec(values, count, &Device::Cpu);
-                let tensor = tensor.map_err(|source| CheckpointError::Tensors { path: self.path.clone(), source })?;
+                let tensor =
+                    tensor.map_err(|source| CheckpointError::Tensors { path: self.path.clone(), source })?;
                 moments.insert(format!("{which}.{name}"), tensor);
             }
         }
         self.write_tensors(&self.file("moments", state.step), &moments)?;
         let text = serde_json::to_string_pretty(state).map_err(|source| self.state_error(source))?;
         let (aside, path) = (self.path.join("state.json.new"), self.path.join(STATE_FILE));
-        fs::write(&aside, text).and_then(|()| fs::rename(&aside, &path)).map_err(|source| io(&path, source))?;
+        fs::write(&aside, text)
+            .and_then(|()| fs::rename(&aside, &path))
+            .map_err(|source| io(&path, source))?;
         self.drop_older(state)
     }
 

@@ -94,7 +94,9 @@ pub enum TrainError {
         label: String,
     },
     /// The crosswalk is about other categories.
-    #[error("the label system of `{path}` says nothing about {categories}\nhint: a crosswalk needs a primary head of the taxonomy's categories")]
+    #[error(
+        "the label system of `{path}` says nothing about {categories}\nhint: a crosswalk needs a primary head of the taxonomy's categories"
+    )]
     SystemCategories {
         /// The file of rows.
         path: PathBuf,

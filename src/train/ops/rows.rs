@@ -76,7 +76,9 @@ pub(crate) fn host<'a>(storage: &'a Storage, layout: &Layout) -> Result<&'a [f32
 /// The floats of a contiguous storage.
 pub(super) fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     let CpuStorage::F32(values) = storage else { bail!("training computes in f32") };
-    let Some((start, end)) = layout.contiguous_offsets() else { bail!("a fused operation needs contiguous input") };
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        bail!("a fused operation needs contiguous input")
+    };
     Ok(&values[start..end])
 }
 
