@@ -7,7 +7,8 @@ use std::path::Path;
 use candle_core::DType;
 use serde_json::json;
 
-use crate::classifier::{CALIBRATION_FILE, Calibration, ModelConfig};
+use crate::classifier::{Calibration, ModelConfig};
+use crate::registry::CALIBRATION_FILE;
 
 use super::TrainError;
 use super::bert::Stored;

@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    fn logits(rows: &[[f32; 3]]) -> Tensor {
+    fn logits<const ROWS: usize>(rows: &[[f32; 3]; ROWS]) -> Tensor {
         Tensor::new(rows, &Device::Cpu).unwrap()
     }
 
