@@ -18,6 +18,7 @@ mod prediction;
 pub use calibration::{Calibration, CalibrationError, CertifiedThreshold, HeadCalibration};
 pub use config::{HeadConfig, ModelConfig, ModelConfigError, PRIMARY_HEAD, Pooling, Problem};
 pub use evidence::EvidenceSpan;
+pub(crate) use head::weight_prefix;
 pub use head::{ClassificationHead, HeadWeights};
 pub use prediction::{MULTI_LABEL_THRESHOLD, ranked, sigmoid, softmax};
 

@@ -5,18 +5,20 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use crate::classifier::{HeadConfig, ModelConfig};
+use crate::classifier::{HeadConfig, ModelConfig, weight_prefix};
 use crate::encoder::{BertConfig, Weights};
 use crate::registry::ModelFiles;
+use crate::table::{Table, TableError};
 use crate::tokenizer::TextTokenizer;
 
 use super::TrainError;
 use super::bundle::copy_tokenizer;
-use super::dataset::{Example, Excluded, HeadColumn, RowCounts, TextRows, read_tables};
+use super::dataset::{Excluded, RowCounts, TextRows};
+use super::example::Example;
 use super::init::{Initializer, Vectors};
 use super::model::TrainableModel;
 use super::objective::{Objective, TrainingSet};
-use super::settings::{Start, TrainSettings};
+use super::settings::{HeadColumn, Start, TrainSettings};
 
 /// Everything that a run needs.
 pub(super) struct Prepared {
@@ -69,6 +71,10 @@ pub(super) fn prepare(settings: &TrainSettings) -> Result<Prepared, TrainError> 
     };
     let (digests, counts) = provenance(settings, rows);
     Ok(Prepared { config, model, sets, dev, digests, counts, fresh_weights: init.fresh })
+}
+
+fn read_tables<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Table>, TableError> {
+    paths.iter().map(|path| Table::read(path.as_ref())).collect()
 }
 
 fn read_rows(settings: &TrainSettings) -> Result<Rows, TrainError> {
@@ -124,10 +130,8 @@ fn auxiliary_heads(settings: &TrainSettings, rows: &[TextRows]) -> Result<Vec<He
 
 /// Heads with the names of their weights, those that are kept first.
 fn named(heads: &[HeadConfig], auxiliary: &[HeadConfig]) -> Vec<(String, HeadConfig)> {
-    let kept = heads.iter().enumerate().map(|(position, head)| {
-        let name = if position == 0 { "classifier".to_owned() } else { format!("heads.{}", head.name) };
-        (name, head.clone())
-    });
+    let kept =
+        heads.iter().enumerate().map(|(position, head)| (weight_prefix(position, &head.name), head.clone()));
     let auxiliary =
         auxiliary.iter().enumerate().map(|(index, head)| (format!("auxiliary.{index}"), head.clone()));
     kept.chain(auxiliary).collect()
