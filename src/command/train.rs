@@ -10,8 +10,8 @@ use crate::cli::train::{PoolingArg, StartArgs, TrainArgs};
 use crate::encoder::{BertConfig, HiddenAct};
 use crate::taxonomy::{Category, Taxonomy, Term};
 use crate::train::{
-    AuxiliaryData, ClassWeights, Crosswalk, CrosswalkData, HeadColumn, OptimizerSettings, Outcome, Start, TextColumns,
-    TrainReport, TrainSettings, train,
+    AuxiliaryData, ClassWeights, Crosswalk, CrosswalkData, HeadColumn, OptimizerSettings, Outcome, Start,
+    TextColumns, TrainReport, TrainSettings, train,
 };
 
 /// Trains and prints the dev figures.
@@ -51,7 +51,11 @@ fn settings(args: &TrainArgs, taxonomy: &Taxonomy) -> anyhow::Result<TrainSettin
         },
         other_heads_weight: course.other_heads_weight,
         auxiliary: data.auxiliary.iter().map(|text| auxiliary(text)).collect::<anyhow::Result<_>>()?,
-        crosswalks: data.crosswalk.iter().map(|text| crosswalk(text, taxonomy)).collect::<anyhow::Result<_>>()?,
+        crosswalks: data
+            .crosswalk
+            .iter()
+            .map(|text| crosswalk(text, taxonomy))
+            .collect::<anyhow::Result<_>>()?,
         label_orders: label_orders(taxonomy),
         pooling: match course.pooling {
             PoolingArg::Mean => Pooling::Mean,
@@ -123,8 +127,9 @@ fn weighted(text: &str) -> anyhow::Result<(&str, f64)> {
 
 fn auxiliary(text: &str) -> anyhow::Result<AuxiliaryData> {
     let (name, weight) = weighted(text)?;
-    let (path, column) =
-        name.rsplit_once(':').ok_or_else(|| anyhow!("`--auxiliary {text}` is not of the form FILE:COLUMN"))?;
+    let (path, column) = name
+        .rsplit_once(':')
+        .ok_or_else(|| anyhow!("`--auxiliary {text}` is not of the form FILE:COLUMN"))?;
     Ok(AuxiliaryData { path: path.into(), column: column.to_owned(), weight })
 }
 
@@ -147,13 +152,20 @@ fn crosswalk(text: &str, taxonomy: &Taxonomy) -> anyhow::Result<CrosswalkData> {
 fn label_orders(taxonomy: &Taxonomy) -> Vec<Vec<String>> {
     let ids = |terms: &[Term]| terms.iter().map(|term| term.id.clone()).collect::<Vec<_>>();
     let mut orders = vec![taxonomy.categories.iter().map(|category| category.id.clone()).collect()];
-    orders.extend([&taxonomy.kinds, &taxonomy.urgencies, &taxonomy.risks, &taxonomy.groups].map(|terms| ids(terms)));
+    orders.extend(
+        [&taxonomy.kinds, &taxonomy.urgencies, &taxonomy.risks, &taxonomy.groups].map(|terms| ids(terms)),
+    );
     orders
 }
 
 fn print(args: &TrainArgs, report: &TrainReport) {
     let output = args.output.display();
-    anstream::println!("{output}: epoch {} of {}, {} steps", report.epoch, report.history.len(), report.steps);
+    anstream::println!(
+        "{output}: epoch {} of {}, {} steps",
+        report.epoch,
+        report.history.len(),
+        report.steps
+    );
     if report.heads.is_empty() {
         return;
     }

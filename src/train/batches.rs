@@ -31,7 +31,8 @@ pub(crate) fn epoch_batches(sets: &[SetShare], batch_size: usize, seed: u64, epo
     let mut batches = Vec::new();
     for (set, share) in sets.iter().enumerate() {
         let examples = drawn(share, &mut rng);
-        batches.extend(examples.chunks(batch_size).map(|examples| Batch { set, examples: examples.to_vec() }));
+        batches
+            .extend(examples.chunks(batch_size).map(|examples| Batch { set, examples: examples.to_vec() }));
     }
     batches.shuffle(&mut rng);
     batches
@@ -62,8 +63,11 @@ mod tests {
     ];
 
     fn seen(batches: &[Batch], set: usize) -> Vec<usize> {
-        let mut seen: Vec<usize> =
-            batches.iter().filter(|batch| batch.set == set).flat_map(|batch| batch.examples.clone()).collect();
+        let mut seen: Vec<usize> = batches
+            .iter()
+            .filter(|batch| batch.set == set)
+            .flat_map(|batch| batch.examples.clone())
+            .collect();
         seen.sort_unstable();
         seen
     }

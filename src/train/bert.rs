@@ -60,19 +60,32 @@ pub(crate) struct Linear {
 
 impl Linear {
     /// Reads or makes `name.weight` and `name.bias`.
-    pub(super) fn new(init: &mut Initializer, name: &str, width: usize, inner: usize) -> std::result::Result<Self, InitError> {
+    pub(super) fn new(
+        init: &mut Initializer,
+        name: &str,
+        width: usize,
+        inner: usize,
+    ) -> std::result::Result<Self, InitError> {
         Self::joined(init, &[name], width, inner)
     }
 
     /// Reads or makes several layers of one shape that are computed as one.
-    fn joined(init: &mut Initializer, names: &[&str], width: usize, inner: usize) -> std::result::Result<Self, InitError> {
+    fn joined(
+        init: &mut Initializer,
+        names: &[&str],
+        width: usize,
+        inner: usize,
+    ) -> std::result::Result<Self, InitError> {
         let mut weights = Vec::new();
         let mut biases = Vec::new();
         for name in names {
             weights.push(init.tensor(&format!("{name}.weight"), &[width, inner], Fill::Normal)?);
             biases.push(init.tensor(&format!("{name}.bias"), &[width], Fill::Zeros)?);
         }
-        Ok(Self { weight: Var::from_tensor(&Tensor::cat(&weights, 0)?)?, bias: Var::from_tensor(&Tensor::cat(&biases, 0)?)? })
+        Ok(Self {
+            weight: Var::from_tensor(&Tensor::cat(&weights, 0)?)?,
+            bias: Var::from_tensor(&Tensor::cat(&biases, 0)?)?,
+        })
     }
 
     pub(super) fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
@@ -133,7 +146,11 @@ const OUTPUT: &str = "output.dense";
 const OUTPUT_NORM: &str = "output.LayerNorm";
 
 impl Layer {
-    fn new(init: &mut Initializer, config: &BertConfig, index: usize) -> std::result::Result<Self, InitError> {
+    fn new(
+        init: &mut Initializer,
+        config: &BertConfig,
+        index: usize,
+    ) -> std::result::Result<Self, InitError> {
         let name = format!("encoder.layer.{index}");
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let part = |part: &str| format!("{name}.{part}");
@@ -161,7 +178,14 @@ impl Layer {
         self.add(&self.output_norm, &output, &x, config, pass)
     }
 
-    fn add(&self, norm: &Norm, x: &Tensor, residual: &Tensor, config: &BertConfig, pass: Pass) -> Result<Tensor> {
+    fn add(
+        &self,
+        norm: &Norm,
+        x: &Tensor,
+        residual: &Tensor,
+        config: &BertConfig,
+        pass: Pass,
+    ) -> Result<Tensor> {
         let mask = pass.dropout(config.hidden_dropout_prob);
         add_norm(x, residual, &pass.weight(&norm.0), config.layer_norm_eps, mask)
     }
@@ -228,7 +252,8 @@ impl Bert {
 
     /// Hidden states of the last layer: (tokens, hidden)
     pub(crate) fn forward(&self, batch: &PackedBatch, pass: Pass) -> Result<Tensor> {
-        let [word, position, token_type] = [&self.word, &self.position, &self.token_type].map(|var| pass.weight(var));
+        let [word, position, token_type] =
+            [&self.word, &self.position, &self.token_type].map(|var| pass.weight(var));
         let embedded = embed(&word, &position, &token_type, batch.tokens.clone())?;
         let embedded = layer_norm(&embedded, &pass.weight(&self.norm.0), self.config.layer_norm_eps)?;
         let mut x = dropout(&embedded, pass.dropout(self.config.hidden_dropout_prob))?;

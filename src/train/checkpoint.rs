@@ -52,7 +52,9 @@ pub enum CheckpointError {
         source: serde_json::Error,
     },
     /// The checkpoint is of another run.
-    #[error("checkpoint `{path}` was made with other settings or data ({difference})\nhint: pass the same arguments, or train into another folder")]
+    #[error(
+        "checkpoint `{path}` was made with other settings or data ({difference})\nhint: pass the same arguments, or train into another folder"
+    )]
     OtherRun {
         /// The checkpoint's folder.
         path: PathBuf,
@@ -141,23 +143,31 @@ impl CheckpointFolder {
     }
 
     /// Writes where the run stands, then drops the checkpoint before.
-    pub(crate) fn save(&self, state: &State, parameters: &[Parameter], optimizer: &AdamW) -> Result<(), CheckpointError> {
+    pub(crate) fn save(
+        &self,
+        state: &State,
+        parameters: &[Parameter],
+        optimizer: &AdamW,
+    ) -> Result<(), CheckpointError> {
         self.create()?;
         let weights = parameters.iter().map(|(name, var)| (name.clone(), var.as_detached_tensor())).collect();
-        self.write_tensors(&self.file("weights", state.step), &weights)?;
+        write_tensors(&self.file("weights", state.step), &weights)?;
         let mut moments = HashMap::new();
         for ((name, _), Moments { first, second }) in parameters.iter().zip(optimizer.moments()) {
             for (which, values) in [("first", first), ("second", second)] {
                 let count = values.len();
                 let tensor = Tensor::from_vec(values, count, &Device::Cpu);
-                let tensor = tensor.map_err(|source| CheckpointError::Tensors { path: self.path.clone(), source })?;
+                let tensor =
+                    tensor.map_err(|source| CheckpointError::Tensors { path: self.path.clone(), source })?;
                 moments.insert(format!("{which}.{name}"), tensor);
             }
         }
-        self.write_tensors(&self.file("moments", state.step), &moments)?;
+        write_tensors(&self.file("moments", state.step), &moments)?;
         let text = serde_json::to_string_pretty(state).map_err(|source| self.state_error(source))?;
         let (aside, path) = (self.path.join("state.json.new"), self.path.join(STATE_FILE));
-        fs::write(&aside, text).and_then(|()| fs::rename(&aside, &path)).map_err(|source| io(&path, source))?;
+        fs::write(&aside, text)
+            .and_then(|()| fs::rename(&aside, &path))
+            .map_err(|source| io(&path, source))?;
         self.drop_older(state)
     }
 
@@ -165,7 +175,7 @@ impl CheckpointFolder {
     pub(crate) fn save_best(&self, step: usize, parameters: &[Parameter]) -> Result<(), CheckpointError> {
         self.create()?;
         let weights = parameters.iter().map(|(name, var)| (name.clone(), var.as_detached_tensor())).collect();
-        self.write_tensors(&self.file("best", step), &weights)
+        write_tensors(&self.file("best", step), &weights)
     }
 
     /// Puts parameters and optimiser where a checkpoint left them; `settings` must be those of its run.
@@ -228,11 +238,6 @@ impl CheckpointFolder {
         Ok(())
     }
 
-    fn write_tensors(&self, path: &Path, tensors: &HashMap<String, Tensor>) -> Result<(), CheckpointError> {
-        candle_core::safetensors::save(tensors, path)
-            .map_err(|source| CheckpointError::Tensors { path: self.path.clone(), source })
-    }
-
     /// Deletes the files that `state` does not name.
     fn drop_older(&self, state: &State) -> Result<(), CheckpointError> {
         let best = state.best.as_ref().map(|best| self.file("best", best.step));
@@ -250,6 +255,13 @@ impl CheckpointFolder {
     fn state_error(&self, source: serde_json::Error) -> CheckpointError {
         CheckpointError::State { path: self.path.join(STATE_FILE), source }
     }
+}
+
+fn write_tensors(path: &Path, tensors: &HashMap<String, Tensor>) -> Result<(), CheckpointError> {
+    candle_core::safetensors::save(tensors, path)
+        .map_err(|source| CheckpointError::Tensors { path: path.to_owned(), source })?;
+    // On the disk before `state.json` names it.
+    fs::File::open(path).and_then(|file| file.sync_all()).map_err(|source| io(path, source))
 }
 
 fn io(path: &Path, source: std::io::Error) -> CheckpointError {

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 
 use crate::classifier::{HeadConfig, Problem};
 use crate::label::{LabelError, LabelSet};
@@ -113,7 +114,10 @@ pub(crate) fn pack(examples: &[&Example]) -> PackedBatch {
             TokenRows { word, position, token_type }
         })
     });
-    PackedBatch { tokens: tokens.collect(), sequences: Sequences::new(examples.iter().map(|example| example.len())) }
+    PackedBatch {
+        tokens: tokens.collect(),
+        sequences: Sequences::new(examples.iter().map(|example| example.len())),
+    }
 }
 
 /// A row whose text has been read, before its labels have numbers.
@@ -180,8 +184,11 @@ impl TextRows {
         for table in tables {
             require_columns(table, columns, heads)?;
             counts.read += table.rows.len();
-            let read: Vec<_> =
-                table.rows.par_iter().map(|row| read_row(table, row, columns, heads, excluded)).collect::<Result<_, _>>()?;
+            let read: Vec<_> = table
+                .rows
+                .par_iter()
+                .map(|row| read_row(table, row, columns, heads, excluded))
+                .collect::<Result<_, _>>()?;
             for read in read {
                 match read {
                     ReadRow::ExcludedById => counts.excluded_by_id += 1,
@@ -194,7 +201,8 @@ impl TextRows {
                 }
             }
         }
-        let digests = tables.iter().map(|table| (table.path.display().to_string(), table.digest.clone())).collect();
+        let digests =
+            tables.iter().map(|table| (table.path.display().to_string(), table.digest.clone())).collect();
         if let (true, Some(table), Some(head)) = (rows.is_empty(), tables.first(), heads.first()) {
             return Err(DatasetError::NoRows { path: table.path.clone(), column: head.column.clone() });
         }
@@ -203,10 +211,12 @@ impl TextRows {
 
     /// Takes a share of the rows out, for measuring; which ones depends on the words and the seed only.
     pub(crate) fn hold_out(&mut self, share: f64, seed: u64) -> Self {
-        use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
         let held_out = |row: &TextRow| {
-            let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one((seed, row.text.normalized(Field::Text)));
-            (hash >> 11) as f64 / ((1_u64 << 53) as f64) < share
+            // The standard library's hashes may change with its version; this one does not.
+            let words =
+                Sha256::new_with_prefix(seed.to_le_bytes()).chain_update(row.text.normalized(Field::Text));
+            let [high, low, ..]: [u8; 32] = words.finalize().into();
+            f64::from(u16::from_be_bytes([high, low])) < share * 65_536.0
         };
         let (dev, train) = std::mem::take(&mut self.rows).into_iter().partition(held_out);
         self.rows = train;
@@ -215,11 +225,20 @@ impl TextRows {
 
     /// What heads can be learnt from the rows. Labels stand in the order of the first of `orders` that knows them all,
     /// else sorted.
-    pub(crate) fn heads(&self, heads: &[HeadColumn], orders: &[Vec<String>]) -> Result<Vec<HeadConfig>, DatasetError> {
+    pub(crate) fn heads(
+        &self,
+        heads: &[HeadColumn],
+        orders: &[Vec<String>],
+    ) -> Result<Vec<HeadConfig>, DatasetError> {
         heads.iter().enumerate().map(|(index, head)| self.head(index, head, orders)).collect()
     }
 
-    fn head(&self, index: usize, head: &HeadColumn, orders: &[Vec<String>]) -> Result<HeadConfig, DatasetError> {
+    fn head(
+        &self,
+        index: usize,
+        head: &HeadColumn,
+        orders: &[Vec<String>],
+    ) -> Result<HeadConfig, DatasetError> {
         let mut problem = Problem::SingleLabelClassification;
         let mut found = BTreeSet::new();
         for labels in self.rows.iter().filter_map(|row| row.labels[index].as_ref()) {
@@ -231,7 +250,8 @@ impl TextRows {
                 }
             }
         }
-        let known = orders.iter().find(|order| found.iter().all(|label| order.iter().any(|known| known == label)));
+        let known =
+            orders.iter().find(|order| found.iter().all(|label| order.iter().any(|known| known == label)));
         let names: Vec<&str> = match known {
             Some(order) => order.iter().map(String::as_str).filter(|label| found.contains(label)).collect(),
             None => found.into_iter().collect(),
@@ -239,7 +259,8 @@ impl TextRows {
         if let (Problem::SingleLabelClassification, [label]) = (problem, names.as_slice()) {
             return Err(DatasetError::OneLabel { head: head.head.clone(), label: (*label).to_owned() });
         }
-        let labels = LabelSet::new(names).map_err(|source| DatasetError::Labels { head: head.head.clone(), source })?;
+        let labels = LabelSet::new(names)
+            .map_err(|source| DatasetError::Labels { head: head.head.clone(), source })?;
         Ok(HeadConfig { name: head.head.clone(), problem, labels })
     }
 
@@ -261,9 +282,14 @@ impl TextRows {
                 let targets = row.labels.iter().enumerate().map(|(head, labels)| match labels {
                     None => Target::Missing,
                     Some(Labels::One(label)) => Target::One(number(head, label)),
-                    Some(Labels::Many(labels)) => {
-                        Target::Many(labels.iter().map(|label| number(head, label)).collect::<BTreeSet<_>>().into_iter().collect())
-                    }
+                    Some(Labels::Many(labels)) => Target::Many(
+                        labels
+                            .iter()
+                            .map(|label| number(head, label))
+                            .collect::<BTreeSet<_>>()
+                            .into_iter()
+                            .collect(),
+                    ),
                 });
                 Ok(Example {
                     first_segment: encoded.token_type_ids.iter().filter(|segment| **segment == 0).count(),
@@ -280,11 +306,13 @@ impl TextRows {
     }
 
     fn unknown_labels(&self, index: usize, known: &LabelSet) -> HashMap<&str, usize> {
-        let labels = self.rows.iter().filter_map(|row| row.labels[index].as_ref()).flat_map(|labels| match labels {
-            Labels::One(label) => std::slice::from_ref(label),
-            Labels::Many(labels) => labels,
-        });
-        let unknown: BTreeSet<&str> = labels.map(String::as_str).filter(|label| known.id(label).is_none()).collect();
+        let labels =
+            self.rows.iter().filter_map(|row| row.labels[index].as_ref()).flat_map(|labels| match labels {
+                Labels::One(label) => std::slice::from_ref(label),
+                Labels::Many(labels) => labels,
+            });
+        let unknown: BTreeSet<&str> =
+            labels.map(String::as_str).filter(|label| known.id(label).is_none()).collect();
         unknown.into_iter().zip(known.len()..).collect()
     }
 }
@@ -325,7 +353,8 @@ fn read_row(
         .collect::<Result<Vec<_>, _>>()?;
     let (title, text) = (row.words(&columns.title).map_err(fault)?, row.words(&columns.text).map_err(fault)?);
     let (title, text) = if text.trim().is_empty() { ("", title) } else { (title, text) };
-    let (short_title, short_text) = (head_and_tail(title, MAX_TITLE_CHARS), head_and_tail(text, MAX_TEXT_CHARS));
+    let (short_title, short_text) =
+        (head_and_tail(title, MAX_TITLE_CHARS), head_and_tail(text, MAX_TEXT_CHARS));
     let text = RequestText::new(&short_title, &short_text).map_err(|error| fault(error.to_string()))?;
     if excluded.texts.contains(text.normalized(Field::Text)) {
         return Ok(ReadRow::ExcludedByText);
@@ -333,7 +362,10 @@ fn read_row(
     if labels.iter().all(Option::is_none) {
         return Ok(ReadRow::WithoutLabel);
     }
-    Ok(ReadRow::Used { cut: short_text.len() < row.words(&columns.text).map_err(fault)?.len(), row: TextRow { text, labels } })
+    Ok(ReadRow::Used {
+        cut: short_text.len() < row.words(&columns.text).map_err(fault)?.len(),
+        row: TextRow { text, labels },
+    })
 }
 
 /// Cuts the middle out of words that are longer than a request may be; the tokenizer would drop it anyway.
@@ -405,7 +437,8 @@ mod tests {
         assert_eq!(heads[0].labels.iter().collect::<Vec<_>>(), ["water", "roads"]);
         assert_eq!(heads[0].problem, Problem::SingleLabelClassification);
         assert_eq!(heads[1].problem, Problem::MultiLabelClassification);
-        let files = ModelFiles::embedded("test", &[("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n停".as_bytes())]);
+        let files =
+            ModelFiles::embedded("test", &[("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n停".as_bytes())]);
         let tokenizer = TextTokenizer::load(&files).unwrap();
         let examples = rows.encode(&[&heads[0].labels, &heads[1].labels], &tokenizer, 16).unwrap();
         assert_eq!(*examples[0].targets, [Target::One(1), Target::Many(vec![])]);

@@ -94,7 +94,9 @@ pub enum TrainError {
         label: String,
     },
     /// The crosswalk is about other categories.
-    #[error("the label system of `{path}` says nothing about {categories}\nhint: a crosswalk needs a primary head of the taxonomy's categories")]
+    #[error(
+        "the label system of `{path}` says nothing about {categories}\nhint: a crosswalk needs a primary head of the taxonomy's categories"
+    )]
     SystemCategories {
         /// The file of rows.
         path: PathBuf,
@@ -107,6 +109,9 @@ pub enum TrainError {
         /// Steps that went well.
         step: usize,
     },
+    /// The weights cannot be put into a file's form.
+    #[error("the weights cannot be written: {0}")]
+    Serialize(safetensors::SafeTensorError),
     /// The calibration cannot be written.
     #[error("the calibration cannot be written: {0}")]
     Calibration(serde_json::Error),

@@ -37,7 +37,11 @@ pub(crate) struct HeadAnswers {
 }
 
 /// The answers of the first heads of a model to examples whose targets are theirs.
-pub(crate) fn answers(model: &TrainableModel, examples: &[Example], heads: usize) -> Result<Vec<HeadAnswers>> {
+pub(crate) fn answers(
+    model: &TrainableModel,
+    examples: &[Example],
+    heads: usize,
+) -> Result<Vec<HeadAnswers>> {
     let mut answers: Vec<_> = (0..heads)
         .map(|head| HeadAnswers {
             logits: Vec::with_capacity(examples.len()),

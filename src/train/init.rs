@@ -47,7 +47,9 @@ pub enum InitError {
         source: candle_core::Error,
     },
     /// The vectors are not one a row.
-    #[error("vectors in `{path}` have shape {shape:?}\nhint: one row for each line of the vocabulary is needed")]
+    #[error(
+        "vectors in `{path}` have shape {shape:?}\nhint: one row for each line of the vocabulary is needed"
+    )]
     VectorShape {
         /// The file.
         path: PathBuf,
@@ -77,11 +79,14 @@ impl Vectors {
 
     /// Replaces the rows of `table` that have a vector.
     fn overwrite(&self, table: &mut [f32]) {
-        let known = || self.values.chunks_exact(self.width).enumerate().filter(|(_, row)| row.iter().any(|x| *x != 0.0));
-        let (count, sum, squares) = known().flat_map(|(_, row)| row).fold((0.0, 0.0, 0.0), |(count, sum, squares), x| {
-            let x = f64::from(*x);
-            (count + 1.0, sum + x, squares + x * x)
-        });
+        let known = || {
+            self.values.chunks_exact(self.width).enumerate().filter(|(_, row)| row.iter().any(|x| *x != 0.0))
+        };
+        let (count, sum, squares) =
+            known().flat_map(|(_, row)| row).fold((0.0, 0.0, 0.0), |(count, sum, squares), x| {
+                let x = f64::from(*x);
+                (count + 1.0, sum + x, squares + x * x)
+            });
         let deviation = (squares / count - (sum / count).powi(2)).sqrt();
         let scale = (VECTORS_DEVIATION / deviation) as f32;
         for (index, row) in known() {
@@ -115,12 +120,25 @@ impl Initializer {
         Self::new(weights, None, seed, initializer_range, true)
     }
 
-    fn new(weights: Weights, vectors: Option<Vectors>, seed: u64, initializer_range: f64, needs_encoder: bool) -> Self {
+    fn new(
+        weights: Weights,
+        vectors: Option<Vectors>,
+        seed: u64,
+        initializer_range: f64,
+        needs_encoder: bool,
+    ) -> Self {
         let normal = Normal::new(0.0, initializer_range as f32).unwrap_or_else(|_| {
             // A configuration may say anything; BERT's own range is a safe answer to nonsense.
             Normal::new(0.0, 0.02).expect("0.02 is a standard deviation")
         });
-        Self { weights, vectors, rng: ChaCha8Rng::seed_from_u64(seed), normal, needs_encoder, fresh: Vec::new() }
+        Self {
+            weights,
+            vectors,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            normal,
+            needs_encoder,
+            fresh: Vec::new(),
+        }
     }
 
     /// The weight of that name if the checkpoint has it, else a new one.
@@ -148,13 +166,14 @@ impl Initializer {
 impl Initializer {
     /// Gives the weights of heads their new names; those without one are dropped.
     pub(crate) fn rename_heads(&mut self, new_names: &std::collections::HashMap<String, String>) {
-        let weights = std::mem::take(&mut self.weights).into_map().into_iter().filter_map(|(name, tensor)| {
-            if !name.starts_with("classifier.") && !name.starts_with("heads.") {
-                return Some((name, tensor));
-            }
-            let (head, part) = name.rsplit_once('.')?;
-            Some((format!("{}.{part}", new_names.get(head)?), tensor))
-        });
+        let weights =
+            std::mem::take(&mut self.weights).into_map().into_iter().filter_map(|(name, tensor)| {
+                if !name.starts_with("classifier.") && !name.starts_with("heads.") {
+                    return Some((name, tensor));
+                }
+                let (head, part) = name.rsplit_once('.')?;
+                Some((format!("{}.{part}", new_names.get(head)?), tensor))
+            });
         self.weights = Weights::from_map(weights.collect());
     }
 }

@@ -26,7 +26,12 @@ pub(crate) enum Target {
 const SMALLEST_PROBABILITY: f64 = 1e-8;
 
 /// Cross-entropy of single-label targets; `None` if no row has one.
-pub(crate) fn cross_entropy(logits: &Tensor, targets: &[&Target], smoothing: f32, weights: &[f32]) -> Result<Option<Tensor>> {
+pub(crate) fn cross_entropy(
+    logits: &Tensor,
+    targets: &[&Target],
+    smoothing: f32,
+    weights: &[f32],
+) -> Result<Option<Tensor>> {
     let (rows, labels) = logits.dims2()?;
     let mut wanted = vec![0.0_f32; rows * labels];
     let mut total = 0.0;
@@ -47,7 +52,11 @@ pub(crate) fn cross_entropy(logits: &Tensor, targets: &[&Target], smoothing: f32
 }
 
 /// Binary cross-entropy of multi-label targets; `None` if no row has any.
-pub(crate) fn binary_cross_entropy(logits: &Tensor, targets: &[&Target], positive_weights: &[f32]) -> Result<Option<Tensor>> {
+pub(crate) fn binary_cross_entropy(
+    logits: &Tensor,
+    targets: &[&Target],
+    positive_weights: &[f32],
+) -> Result<Option<Tensor>> {
     let (rows, labels) = logits.dims2()?;
     let mut positive = vec![0.0_f32; rows * labels];
     let mut negative = vec![0.0_f32; rows * labels];
@@ -104,7 +113,7 @@ mod tests {
     use super::*;
 
     fn logits(rows: &[[f32; 3]]) -> Tensor {
-        Tensor::new(rows, &Device::Cpu).unwrap()
+        Tensor::from_vec(rows.concat(), (rows.len(), 3), &Device::Cpu).unwrap()
     }
 
     fn value(loss: Option<Tensor>) -> f32 {

@@ -118,7 +118,11 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(settings: &'a TrainSettings, prepared: &'a Prepared, folder: CheckpointFolder) -> Result<Self, TrainError> {
+    fn new(
+        settings: &'a TrainSettings,
+        prepared: &'a Prepared,
+        folder: CheckpointFolder,
+    ) -> Result<Self, TrainError> {
         let parameters = prepared.model.parameters();
         let mut optimizer = AdamW::new(settings.optimizer, &parameters);
         let provenance = settings.provenance(&prepared.digests);
@@ -127,8 +131,11 @@ impl<'a> Run<'a> {
         } else {
             State::new(provenance)
         };
-        let shares: Vec<_> =
-            prepared.sets.iter().map(|set| SetShare { examples: set.examples.len(), weight: set.weight }).collect();
+        let shares: Vec<_> = prepared
+            .sets
+            .iter()
+            .map(|set| SetShare { examples: set.examples.len(), weight: set.weight })
+            .collect();
         let epoch_steps = epoch_batches(&shares, settings.batch_size, settings.seed, 0).len();
         Ok(Self {
             settings,
@@ -203,7 +210,11 @@ impl<'a> Run<'a> {
     fn end_epoch(&mut self, batches: usize) -> Result<(), TrainError> {
         self.state.epoch += 1;
         let heads = figures(&self.prepared.config.heads, &self.answers()?);
-        let figures = EpochFigures { epoch: self.state.epoch, loss: self.state.loss_sum / batches.max(1) as f64, heads };
+        let figures = EpochFigures {
+            epoch: self.state.epoch,
+            loss: self.state.loss_sum / batches.max(1) as f64,
+            heads,
+        };
         progress::announce_epoch(&figures);
         let score = figures.heads.first().map(|head| head.macro_f1);
         // Without dev rows the last epoch is taken for the best.
@@ -263,7 +274,13 @@ impl<'a> Run<'a> {
             "history": report.history,
         });
         let calibration = calibrate(&config.heads, &answers);
-        bundle::write_bundle(&settings.output, config, model.stored()?, settings.half, (&calibration, &training))?;
+        bundle::write_bundle(
+            &settings.output,
+            config,
+            model.stored()?,
+            settings.half,
+            (&calibration, &training),
+        )?;
         self.folder.remove()?;
         Ok(report)
     }
@@ -275,7 +292,8 @@ fn figures(heads: &[HeadConfig], answers: &[HeadAnswers]) -> Vec<HeadFigures> {
 
 /// Measures the certainty of the single-label heads on the dev rows.
 fn calibrate(heads: &[HeadConfig], answers: &[HeadAnswers]) -> Calibration {
-    let single = heads.iter().zip(answers).filter(|(head, _)| head.problem == Problem::SingleLabelClassification);
+    let single =
+        heads.iter().zip(answers).filter(|(head, _)| head.problem == Problem::SingleLabelClassification);
     let measured = single.filter_map(|(head, answers)| {
         let (logits, gold) = answers.calibration_sample(head);
         Some((head.name.clone(), HeadCalibration::fit(&logits, &gold)?))

@@ -34,7 +34,9 @@ impl Crosswalk {
             return Err(unknown);
         }
         Ok((0..self.labels.len())
-            .map(|label| categories.iter().filter_map(|category| row(category).map(|row| row[label])).collect())
+            .map(|label| {
+                categories.iter().filter_map(|category| row(category).map(|row| row[label])).collect()
+            })
             .collect())
     }
 }
@@ -99,7 +101,9 @@ impl Objective {
                 Lesson::One { smoothing, weights: label_weights(&counts, known, class_weights) }
             }
             Problem::MultiLabelClassification => {
-                let weight = |count: usize| ((known - count) as f32 / count.max(1) as f32).clamp(1.0, MAX_POSITIVE_WEIGHT);
+                let weight = |count: usize| {
+                    ((known - count) as f32 / count.max(1) as f32).clamp(1.0, MAX_POSITIVE_WEIGHT)
+                };
                 Lesson::Many { positive_weights: counts.into_iter().map(weight).collect() }
             }
         };
@@ -117,7 +121,8 @@ fn label_weights(counts: &[usize], rows: usize, class_weights: ClassWeights) -> 
     match class_weights {
         ClassWeights::Equal => vec![1.0; counts.len()],
         ClassWeights::SquareRoot => {
-            let raw: Vec<f32> = counts.iter().map(|count| 1.0 / (count.max(&1).to_owned() as f32).sqrt()).collect();
+            let raw: Vec<f32> =
+                counts.iter().map(|count| 1.0 / (count.max(&1).to_owned() as f32).sqrt()).collect();
             let sum: f32 = raw.iter().zip(counts).map(|(weight, count)| weight * *count as f32).sum();
             raw.into_iter().map(|weight| weight * rows as f32 / sum).collect()
         }
@@ -134,8 +139,12 @@ impl TrainingSet {
             let targets: Vec<&Target> = examples.iter().map(|example| &example.targets[position]).collect();
             let logits = model.logits(objective.head, &pooled, pass)?;
             let loss = match &objective.lesson {
-                Lesson::One { smoothing, weights } => loss::cross_entropy(&logits, &targets, *smoothing, weights)?,
-                Lesson::Many { positive_weights } => loss::binary_cross_entropy(&logits, &targets, positive_weights)?,
+                Lesson::One { smoothing, weights } => {
+                    loss::cross_entropy(&logits, &targets, *smoothing, weights)?
+                }
+                Lesson::Many { positive_weights } => {
+                    loss::binary_cross_entropy(&logits, &targets, positive_weights)?
+                }
                 Lesson::Crosswalk { shares } => loss::crosswalk(&logits, &targets, shares)?,
             };
             if let Some(loss) = loss {

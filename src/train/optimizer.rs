@@ -85,7 +85,12 @@ impl AdamW {
 
     /// Moves every parameter that has a gradient; `share` is that of the highest learning rate. Returns the norm of
     /// all gradients before clipping.
-    pub(crate) fn step(&mut self, parameters: &[Parameter], gradients: &GradStore, share: f64) -> Result<f64> {
+    pub(crate) fn step(
+        &mut self,
+        parameters: &[Parameter],
+        gradients: &GradStore,
+        share: f64,
+    ) -> Result<f64> {
         let norm = gradient_norm(parameters, gradients)?;
         if !norm.is_finite() {
             return Ok(norm);
@@ -96,7 +101,8 @@ impl AdamW {
         let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
         for ((name, var), moments) in parameters.iter().zip(&self.moments) {
             let Some(gradient) = gradients.get(var.as_tensor()) else { continue };
-            let rate = share * if is_head(name) { settings.head_learning_rate } else { settings.learning_rate };
+            let rate =
+                share * if is_head(name) { settings.head_learning_rate } else { settings.learning_rate };
             let update = Update {
                 moments,
                 clip,
@@ -182,11 +188,18 @@ impl InplaceOp2 for Update<'_> {
         "adamw"
     }
 
-    fn cpu_fwd(&self, weight: &mut CpuStorage, wl: &Layout, gradient: &CpuStorage, gl: &Layout) -> Result<()> {
+    fn cpu_fwd(
+        &self,
+        weight: &mut CpuStorage,
+        wl: &Layout,
+        gradient: &CpuStorage,
+        gl: &Layout,
+    ) -> Result<()> {
         let (CpuStorage::F32(weight), CpuStorage::F32(gradient)) = (weight, gradient) else {
             bail!("training computes in f32");
         };
-        let (Some((start, end)), Some((from, to))) = (wl.contiguous_offsets(), gl.contiguous_offsets()) else {
+        let (Some((start, end)), Some((from, to))) = (wl.contiguous_offsets(), gl.contiguous_offsets())
+        else {
             bail!("a parameter is contiguous");
         };
         let mut moments = lock(self.moments);

@@ -50,7 +50,10 @@ pub(super) fn prepare(settings: &TrainSettings) -> Result<Prepared, TrainError> 
     let (bert, mut init, base) = start(settings)?;
     tokenizer.check_vocab_size(base.as_ref().map_or("new", |files| files.name()), bert.vocab_size)?;
     if settings.max_tokens > bert.max_position_embeddings {
-        return Err(TrainError::MaxTokens { asked: settings.max_tokens, positions: bert.max_position_embeddings });
+        return Err(TrainError::MaxTokens {
+            asked: settings.max_tokens,
+            positions: bert.max_position_embeddings,
+        });
     }
     let named_heads = named(&heads, &auxiliary);
     if let Some(files) = &base {
@@ -91,7 +94,8 @@ fn read_rows(settings: &TrainSettings) -> Result<Rows, TrainError> {
         excluded.add_texts(&held_out);
         dev = Some(held_out);
     }
-    let column = |column: &str| [HeadColumn { head: column.to_owned(), column: column.to_owned(), list: false }];
+    let column =
+        |column: &str| [HeadColumn { head: column.to_owned(), column: column.to_owned(), list: false }];
     Ok(Rows {
         main,
         dev,
@@ -111,7 +115,8 @@ fn read_rows(settings: &TrainSettings) -> Result<Rows, TrainError> {
 fn auxiliary_heads(settings: &TrainSettings, rows: &[TextRows]) -> Result<Vec<HeadConfig>, TrainError> {
     let mut heads = Vec::new();
     for (set, rows) in settings.auxiliary.iter().zip(rows) {
-        let column = HeadColumn { head: set.path.display().to_string(), column: set.column.clone(), list: false };
+        let column =
+            HeadColumn { head: set.path.display().to_string(), column: set.column.clone(), list: false };
         heads.extend(rows.heads(&[column], &[])?);
     }
     Ok(heads)
@@ -123,7 +128,8 @@ fn named(heads: &[HeadConfig], auxiliary: &[HeadConfig]) -> Vec<(String, HeadCon
         let name = if position == 0 { "classifier".to_owned() } else { format!("heads.{}", head.name) };
         (name, head.clone())
     });
-    let auxiliary = auxiliary.iter().enumerate().map(|(index, head)| (format!("auxiliary.{index}"), head.clone()));
+    let auxiliary =
+        auxiliary.iter().enumerate().map(|(index, head)| (format!("auxiliary.{index}"), head.clone()));
     kept.chain(auxiliary).collect()
 }
 
@@ -177,7 +183,9 @@ fn training_sets(
         Objective::labels((position, head), weight, balance, (&examples, position))
     });
     let mut sets = vec![TrainingSet { objectives: objectives.collect(), examples, weight: 1.0 }];
-    for ((rows, head), (index, set)) in rows.auxiliary.iter().zip(auxiliary).zip((heads.len()..).zip(&settings.auxiliary)) {
+    for ((rows, head), (index, set)) in
+        rows.auxiliary.iter().zip(auxiliary).zip((heads.len()..).zip(&settings.auxiliary))
+    {
         let examples = rows.encode(&[&head.labels], tokenizer, settings.max_tokens)?;
         let objective = Objective::labels((index, head), 1.0, balance, (&examples, 0));
         sets.push(TrainingSet { objectives: vec![objective], examples, weight: set.weight });
@@ -187,12 +195,15 @@ fn training_sets(
         if let Some(label) = rows.unknown_label(0, &system.labels) {
             return Err(TrainError::SystemLabel { path: set.path.clone(), label });
         }
-        let shares = system.by_label(&heads[0].labels).map_err(|categories| TrainError::SystemCategories {
-            path: set.path.clone(),
-            categories: categories.join(", "),
+        let shares = system.by_label(&heads[0].labels).map_err(|categories| {
+            TrainError::SystemCategories { path: set.path.clone(), categories: categories.join(", ") }
         })?;
         let examples = rows.encode(&[&system.labels], tokenizer, settings.max_tokens)?;
-        sets.push(TrainingSet { objectives: vec![Objective::crosswalk(0, shares)], examples, weight: set.weight });
+        sets.push(TrainingSet {
+            objectives: vec![Objective::crosswalk(0, shares)],
+            examples,
+            weight: set.weight,
+        });
     }
     Ok(sets)
 }
@@ -202,7 +213,8 @@ type Digests = Vec<(String, String)>;
 fn provenance(settings: &TrainSettings, rows: Rows) -> (Digests, Vec<(String, RowCounts)>) {
     let mut digests = Vec::new();
     let mut counts = vec![("training set".to_owned(), rows.main.counts)];
-    let names = settings.auxiliary.iter().map(|set| &set.path).chain(settings.crosswalks.iter().map(|set| &set.path));
+    let names =
+        settings.auxiliary.iter().map(|set| &set.path).chain(settings.crosswalks.iter().map(|set| &set.path));
     let helping: Vec<TextRows> = rows.auxiliary.into_iter().chain(rows.crosswalks).collect();
     counts.extend(names.zip(&helping).map(|(path, rows)| (path.display().to_string(), rows.counts)));
     for rows in std::iter::once(rows.main).chain(rows.dev).chain(helping) {
@@ -213,7 +225,11 @@ fn provenance(settings: &TrainSettings, rows: Rows) -> (Digests, Vec<(String, Ro
 
 impl Initializer {
     /// Keeps the heads of a base model whose labels are those of a head to be trained; drops the others.
-    fn take_over_heads(&mut self, files: &ModelFiles, heads: &[(String, HeadConfig)]) -> Result<(), TrainError> {
+    fn take_over_heads(
+        &mut self,
+        files: &ModelFiles,
+        heads: &[(String, HeadConfig)],
+    ) -> Result<(), TrainError> {
         // A base without labels has no heads worth keeping.
         let old = files.read_to_string("config.json").map(|text| ModelConfig::from_json(&text))?;
         let old = old.map(|config| named(&config.heads, &[])).unwrap_or_default();

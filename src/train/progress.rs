@@ -27,15 +27,34 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// Starts an epoch at `step` of `total_steps`; it has `batches` of which `done` are done.
-    pub(crate) fn new(epoch: usize, (done, batches): (usize, usize), (step, total_steps): (usize, usize)) -> Self {
-        let bar = if std::io::stderr().is_terminal() { ProgressBar::new(batches as u64) } else { ProgressBar::hidden() };
+    pub(crate) fn new(
+        epoch: usize,
+        (done, batches): (usize, usize),
+        (step, total_steps): (usize, usize),
+    ) -> Self {
+        let bar = if std::io::stderr().is_terminal() {
+            ProgressBar::new(batches as u64)
+        } else {
+            ProgressBar::hidden()
+        };
         if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:24} {pos}/{len} {msg}") {
             bar.set_style(style);
         }
         bar.set_prefix(format!("epoch {epoch}"));
         bar.set_position(done as u64);
         let now = Instant::now();
-        Self { bar, epoch, start: now, last_line: now, loss: None, rows: 0, tokens: 0, first_step: step, step, total_steps }
+        Self {
+            bar,
+            epoch,
+            start: now,
+            last_line: now,
+            loss: None,
+            rows: 0,
+            tokens: 0,
+            first_step: step,
+            step,
+            total_steps,
+        }
     }
 
     /// A batch is done.
@@ -48,14 +67,26 @@ impl Progress {
         self.bar.inc(1);
         if self.bar.is_hidden() && self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
-            anstream::eprintln!("epoch {}, step {}/{}: {}", self.epoch, self.step, self.total_steps, self.message());
+            anstream::eprintln!(
+                "epoch {}, step {}/{}: {}",
+                self.epoch,
+                self.step,
+                self.total_steps,
+                self.message()
+            );
         }
     }
 
     /// The epoch is over.
     pub(crate) fn finish(&self) {
         if self.bar.is_hidden() && self.rows > 0 {
-            anstream::eprintln!("epoch {}, step {}/{}: {}", self.epoch, self.step, self.total_steps, self.message());
+            anstream::eprintln!(
+                "epoch {}, step {}/{}: {}",
+                self.epoch,
+                self.step,
+                self.total_steps,
+                self.message()
+            );
         }
         self.bar.finish_and_clear();
     }
@@ -83,8 +114,11 @@ pub(super) fn announce(prepared: &super::prepare::Prepared) {
             (counts.without_label, "without a label"),
             (counts.cut, "too long, cut in the middle"),
         ];
-        let notes: Vec<String> =
-            left_out.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        let notes: Vec<String> = left_out
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
         let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
         anstream::eprintln!("{name}: {} of {} rows{notes}", set.examples.len(), counts.read);
     }

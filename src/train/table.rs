@@ -77,7 +77,8 @@ impl Table {
         let mut content = Vec::new();
         File::open(path).and_then(|mut file| file.read_to_end(&mut content)).map_err(failed)?;
         let digest = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
-        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+        let ending =
+            path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
         let text = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&content);
         let rows = match ending.as_str() {
             "jsonl" | "ndjson" | "json" => json_lines(path, text)?,
@@ -102,7 +103,10 @@ impl Table {
 
     /// The columns of the first row, for hints.
     pub(crate) fn columns(&self) -> String {
-        self.rows.first().map(|row| row.columns.keys().cloned().collect::<Vec<_>>().join(", ")).unwrap_or_default()
+        self.rows
+            .first()
+            .map(|row| row.columns.keys().cloned().collect::<Vec<_>>().join(", "))
+            .unwrap_or_default()
     }
 }
 
@@ -120,7 +124,9 @@ impl Row {
     pub(crate) fn value(&self, column: &str) -> Result<Option<String>, String> {
         match self.columns.get(column) {
             None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned)),
+            Some(Value::String(text)) => {
+                Ok(Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned))
+            }
             Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(Some(value.to_string())),
             Some(Value::Array(_) | Value::Object(_)) => Err(format!("column `{column}` is not one value")),
         }
@@ -176,7 +182,8 @@ fn csv_rows(path: &Path, content: &[u8]) -> Result<Vec<Row>, TableError> {
     for record in reader.records() {
         let record = record.map_err(|error| fault(&error))?;
         let line = record.position().map_or(0, csv::Position::line);
-        let columns = header.iter().zip(&record).map(|(column, cell)| (column.to_owned(), cell.into())).collect();
+        let columns =
+            header.iter().zip(&record).map(|(column, cell)| (column.to_owned(), cell.into())).collect();
         rows.push(Row { line, columns });
     }
     Ok(rows)
@@ -195,7 +202,8 @@ mod tests {
 
     #[test]
     fn both_formats_say_the_same() {
-        let json = table("a.jsonl", "{\"text\": \"路灯不亮\", \"risks\": [\"a\", \"b\"], \"n\": 7}\n\n").unwrap();
+        let json =
+            table("a.jsonl", "{\"text\": \"路灯不亮\", \"risks\": [\"a\", \"b\"], \"n\": 7}\n\n").unwrap();
         let csv = table("a.csv", "\u{feff}text,risks,n\n\"路灯不亮\",a; b,7\n").unwrap();
         for (table, list) in [(json, false), (csv, true)] {
             let row = &table.rows[0];

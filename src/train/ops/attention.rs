@@ -95,13 +95,21 @@ impl Head {
 /// The product of two matrices wherever they lie.
 fn product(a: &CpuStorage, al: &Layout, b: &CpuStorage, bl: &Layout) -> Result<Vec<f32>> {
     let ((m, k), (_, n)) = (al.shape().dims2()?, bl.shape().dims2()?);
-    let CpuStorage::F32(product) = a.matmul(b, (1, m, n, k), al, bl)? else { bail!("training computes in f32") };
+    let CpuStorage::F32(product) = a.matmul(b, (1, m, n, k), al, bl)? else {
+        bail!("training computes in f32")
+    };
     Ok(product)
 }
 
 impl Attention {
     /// The heads of sequence `index`, each with its dropout mask.
-    fn heads(&self, index: usize, start: usize, length: usize, hidden: usize) -> impl Iterator<Item = (Head, Dropout)> {
+    fn heads(
+        &self,
+        index: usize,
+        start: usize,
+        length: usize,
+        hidden: usize,
+    ) -> impl Iterator<Item = (Head, Dropout)> {
         let width = hidden / self.heads;
         (0..self.heads).map(move |head| {
             (Head { start, length, hidden, width, index: head }, self.mask.part(index * self.heads + head))
@@ -109,7 +117,12 @@ impl Attention {
     }
 
     /// O of one sequence: rows of hidden states.
-    fn forward(&self, heads: impl Iterator<Item = (Head, Dropout)>, qkv: &CpuStorage, out: &mut [f32]) -> Result<()> {
+    fn forward(
+        &self,
+        heads: impl Iterator<Item = (Head, Dropout)>,
+        qkv: &CpuStorage,
+        out: &mut [f32],
+    ) -> Result<()> {
         for (head, mask) in heads {
             let mut weights = head.probabilities(qkv)?;
             if !mask.is_off() {
@@ -190,7 +203,8 @@ impl CustomOp1 for Attention {
         let (tokens, row) = layout.shape().dims2()?;
         let hidden = row / 3;
         let mut out = vec![0.0; tokens * hidden];
-        let sequences: Vec<_> = self.sequences.ranges().zip(self.sequences.split_mut(&mut out, hidden)).collect();
+        let sequences: Vec<_> =
+            self.sequences.ranges().zip(self.sequences.split_mut(&mut out, hidden)).collect();
         sequences.into_par_iter().enumerate().with_max_len(1).try_for_each(|(index, (range, out))| {
             self.forward(self.heads(index, range.start, range.len(), hidden), qkv, out)
         })?;
@@ -206,7 +220,8 @@ impl CustomOp1 for Attention {
         let (grad_storage, grad_layout) = grad.storage_and_layout();
         let grad_host = super::rows::host(&grad_storage, grad_layout)?;
         let mut out = vec![0.0; tokens * row];
-        let sequences: Vec<_> = self.sequences.ranges().zip(self.sequences.split_mut(&mut out, row)).collect();
+        let sequences: Vec<_> =
+            self.sequences.ranges().zip(self.sequences.split_mut(&mut out, row)).collect();
         sequences.into_par_iter().enumerate().with_max_len(1).try_for_each(|(index, (range, out))| {
             let grad = CpuStorage::F32(grad_host[range.start * hidden..range.end * hidden].to_vec());
             self.backward(self.heads(index, range.start, range.len(), hidden), qkv_host, &grad, out)

@@ -14,7 +14,12 @@ pub(crate) struct TokenRows {
 }
 
 /// word\[i\] + position\[j\] + `token_type`\[k\] for each token.
-pub(crate) fn embed(word: &Tensor, position: &Tensor, token_type: &Tensor, tokens: Vec<TokenRows>) -> Result<Tensor> {
+pub(crate) fn embed(
+    word: &Tensor,
+    position: &Tensor,
+    token_type: &Tensor,
+    tokens: Vec<TokenRows>,
+) -> Result<Tensor> {
     word.apply_op3(position, token_type, Embed { tokens })
 }
 
@@ -37,7 +42,8 @@ impl CustomOp3 for Embed {
         tl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (_, width) = wl.shape().dims2()?;
-        let (word, position, token_type) = (floats(word, wl)?, floats(position, pl)?, floats(token_type, tl)?);
+        let (word, position, token_type) =
+            (floats(word, wl)?, floats(position, pl)?, floats(token_type, tl)?);
         let mut sum = vec![0.0; self.tokens.len() * width];
         let rows = rows_a_task(width);
         sum.par_chunks_mut(rows * width).zip(self.tokens.par_chunks(rows)).for_each(|(sum, tokens)| {

@@ -19,7 +19,12 @@ pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tenso
 }
 
 /// act(xWᵀ + b).
-pub(crate) fn linear_activated(x: &Tensor, weight: &Tensor, bias: &Tensor, activation: HiddenAct) -> Result<Tensor> {
+pub(crate) fn linear_activated(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    activation: HiddenAct,
+) -> Result<Tensor> {
     x.apply_op3(weight, bias, Linear { activation: Some(activation), before: OnceLock::new() })
 }
 

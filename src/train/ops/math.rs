@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn exp_and_erf_are_as_good_as_f32_allows() {
-        let exact = Tensor::new(grid().iter().map(|&x| f64::from(x)).collect::<Vec<_>>(), &Device::Cpu).unwrap();
+        let exact =
+            Tensor::new(grid().iter().map(|&x| f64::from(x)).collect::<Vec<_>>(), &Device::Cpu).unwrap();
         let exact = exact.erf().unwrap().to_vec1::<f64>().unwrap();
         for (x, erf_x) in grid().into_iter().zip(exact) {
             assert!((f64::from(erf(x)) - erf_x).abs() < 4e-7, "erf({x})");

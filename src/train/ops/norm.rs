@@ -21,7 +21,13 @@ pub(crate) fn layer_norm(x: &Tensor, norm: &Tensor, eps: f64) -> Result<Tensor> 
 }
 
 /// LN(residual + dropout(x)); `norm` holds γ and β.
-pub(crate) fn add_norm(x: &Tensor, residual: &Tensor, norm: &Tensor, eps: f64, mask: Dropout) -> Result<Tensor> {
+pub(crate) fn add_norm(
+    x: &Tensor,
+    residual: &Tensor,
+    norm: &Tensor,
+    eps: f64,
+    mask: Dropout,
+) -> Result<Tensor> {
     x.apply_op3(residual, norm, AddNorm(Normalization::new(eps, mask)))
 }
 
@@ -180,7 +186,8 @@ fn norm_gradient(dy: &[f32], normal: &[f32], width: usize) -> Vec<f32> {
         wide(|| {
             let rows = dy[range.clone()].chunks_exact(width).zip(normal[range].chunks_exact(width));
             for (dy, normal) in rows {
-                for (((gamma, beta), dy), normal) in gamma.iter_mut().zip(beta.iter_mut()).zip(dy).zip(normal) {
+                for (((gamma, beta), dy), normal) in gamma.iter_mut().zip(beta.iter_mut()).zip(dy).zip(normal)
+                {
                     *gamma += dy * normal;
                     *beta += dy;
                 }
@@ -196,12 +203,24 @@ impl CustomOp2 for LayerNorm {
         "layer_norm"
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, norm: &CpuStorage, nl: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        norm: &CpuStorage,
+        nl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let y = self.0.forward(floats(x, xl)?, None, floats(norm, nl)?);
         Ok((CpuStorage::F32(y), xl.shape().clone()))
     }
 
-    fn bwd(&self, _: &Tensor, norm: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        _: &Tensor,
+        norm: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let gradients = self.0.backward(norm, grad)?;
         Ok((Some(gradients.residual), Some(gradients.norm)))
     }

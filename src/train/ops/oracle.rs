@@ -50,7 +50,10 @@ pub(crate) fn assert_same_gradients(
         let direction = random(7 + position as u64, inputs[position].dims());
         let slope = finite_difference(inputs, position, &direction, &fused);
         let expected = sum_of_products(grad, &direction);
-        assert!((slope - expected).abs() < 2e-2 * expected.abs().max(1.0), "slope {slope}, gradient {expected}");
+        assert!(
+            (slope - expected).abs() < 2e-2 * expected.abs().max(1.0),
+            "slope {slope}, gradient {expected}"
+        );
     }
 }
 

@@ -67,8 +67,10 @@ mod tests {
             &[random(1, &[9, 6])],
             |t| mean_pool(&t[0], &sequences),
             |t| {
-                let means: Result<Vec<_>> =
-                    sequences.ranges().map(|range| t[0].narrow(0, range.start, range.len())?.mean(0)).collect();
+                let means: Result<Vec<_>> = sequences
+                    .ranges()
+                    .map(|range| t[0].narrow(0, range.start, range.len())?.mean(0))
+                    .collect();
                 Tensor::stack(&means?, 0)
             },
         );

@@ -45,11 +45,6 @@ impl Sequences {
         self.offsets.len() - 1
     }
 
-    /// All rows together.
-    pub(crate) fn tokens(&self) -> usize {
-        self.offsets[self.len()]
-    }
-
     /// The rows of each sequence.
     pub(crate) fn ranges(&self) -> impl ExactSizeIterator<Item = Range<usize>> {
         self.offsets.windows(2).map(|ends| ends[0]..ends[1])
@@ -76,7 +71,9 @@ pub(crate) fn host<'a>(storage: &'a Storage, layout: &Layout) -> Result<&'a [f32
 /// The floats of a contiguous storage.
 pub(super) fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     let CpuStorage::F32(values) = storage else { bail!("training computes in f32") };
-    let Some((start, end)) = layout.contiguous_offsets() else { bail!("a fused operation needs contiguous input") };
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        bail!("a fused operation needs contiguous input")
+    };
     Ok(&values[start..end])
 }
 
