@@ -33,7 +33,10 @@ pub struct Batcher {
 
 /// Room in the queue for a number of texts.
 #[derive(Debug)]
-pub struct Place(OwnedSemaphorePermit);
+pub struct Place {
+    /// Given back when the place is dropped.
+    _permits: OwnedSemaphorePermit,
+}
 
 #[derive(Debug)]
 struct Job {
@@ -62,7 +65,10 @@ impl Batcher {
     pub fn reserve(&self, texts: usize) -> Result<Place> {
         let full = Error::Overloaded { limit: self.limit };
         let Ok(permits) = u32::try_from(texts) else { return Err(full) };
-        Arc::clone(&self.room).try_acquire_many_owned(permits).map(Place).map_err(|_| full)
+        match Arc::clone(&self.room).try_acquire_many_owned(permits) {
+            Ok(permits) => Ok(Place { _permits: permits }),
+            Err(_) => Err(full),
+        }
     }
 
     /// Queues requests in the room taken for them and waits for their answers, in their order.

@@ -24,7 +24,9 @@ pub enum Error {
     #[error(transparent)]
     File(#[from] FileError),
     /// A taxonomy of other categories than the built-in directory's.
-    #[error("the built-in directory does not fit this taxonomy\nhint: pass one that does: `--directory FILE`\n{0}")]
+    #[error(
+        "the built-in directory does not fit this taxonomy\nhint: pass one that does: `--directory FILE`\n{0}"
+    )]
     BuiltInDirectory(#[source] FileError),
     /// The model's labels are not those of the taxonomy or the directory.
     #[error(
@@ -53,7 +55,9 @@ pub enum Error {
         heads: String,
     },
     /// The model's categories do not exclude each other.
-    #[error("head `category` of model `{model}` is multi-label; a request has one category here\nhint: fine-tune the model for single-label classification, or use `jiesu evaluate` only")]
+    #[error(
+        "head `category` of model `{model}` is multi-label; a request has one category here\nhint: fine-tune the model for single-label classification, or use `jiesu evaluate` only"
+    )]
     ManyCategories {
         /// The model's name.
         model: String,

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::assessment::{
     AreaReference, Assessment, Decision, DecisionAction, DecisionReason, Evidence, Label,
 };
-use crate::classifier::{Classification, EvidenceSpan, HeadConfig, MULTI_LABEL_THRESHOLD, Problem, SequenceClassifier};
+use crate::classifier::{
+    Classification, EvidenceSpan, HeadConfig, MULTI_LABEL_THRESHOLD, Problem, SequenceClassifier,
+};
 use crate::dispatch::{Area, Directory, DispatchInput, suggest};
 use crate::error::{Error, Result};
 use crate::request::{RequestError, RequestText, Violation};

@@ -39,18 +39,6 @@ pub struct BertConfig {
     /// Id of `[PAD]`.
     #[serde(default)]
     pub pad_token_id: usize,
-    /// How positions are told; only `absolute` can be built.
-    #[serde(default)]
-    pub position_embedding_type: PositionEmbedding,
-}
-
-/// How positions are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PositionEmbedding {
-    /// A vector a position, added to the word's.
-    #[default]
-    Absolute,
 }
 
 /// Activation functions that occur in published BERT checkpoints.

@@ -54,7 +54,6 @@ impl Inquiry {
             }
         }
     }
-
 }
 
 impl Wish {
@@ -171,16 +170,17 @@ impl From<Evidence> for pb::EvidenceSpan {
 }
 
 pub(super) fn model(pipeline: &Pipeline) -> pb::Model {
-    let classifier = pipeline.classifier();
-    let id = |head: &str, label| {
-        pipeline.terms().meaning(head, label).map_or(label, |meaning| meaning.id).to_owned()
-    };
+    let (classifier, terms) = (pipeline.classifier(), pipeline.terms());
     let head = |head: &HeadConfig| {
         let calibration = classifier.calibration().head(&head.name);
         pb::Head {
             name: head.name.clone(),
             multi_label: head.problem == Problem::MultiLabelClassification,
-            labels: head.labels.iter().map(|label| id(&head.name, label)).collect(),
+            labels: head
+                .labels
+                .iter()
+                .map(|label| terms.meaning(&head.name, label).map_or(label, |meaning| meaning.id).to_owned())
+                .collect(),
             calibration_sample_count: calibration.map_or(0, |head| saturated(head.sample_size)),
             thresholds: calibration
                 .into_iter()

@@ -94,7 +94,10 @@ pub async fn run(
         () = &mut shutdown => {}
     }
 
-    tracing::info!(grace_seconds = config.shutdown_grace.as_secs(), "shutting down, finishing calls in flight");
+    tracing::info!(
+        grace_seconds = config.shutdown_grace.as_secs(),
+        "shutting down, finishing calls in flight"
+    );
     report(&reporter, ServingStatus::NotServing).await;
     begin_drain.send_replace(true);
     end_watches(reporter).await;
