@@ -159,7 +159,11 @@ impl SequenceClassifier {
     ///
     /// # Errors
     /// If the arithmetic fails or yields what is no number.
-    pub fn classify(&self, texts: &[RequestText]) -> Result<Vec<Classification>, ModelError> {
+    pub fn classify<'a>(
+        &self,
+        texts: impl IntoIterator<Item = &'a RequestText>,
+    ) -> Result<Vec<Classification>, ModelError> {
+        let texts: Vec<&RequestText> = texts.into_iter().collect();
         let encoded = texts
             .iter()
             .map(|text| self.tokenizer.encode(text, self.max_tokens))
@@ -171,7 +175,7 @@ impl SequenceClassifier {
             let inputs: Vec<EncodedText> = batch.iter().map(|&index| encoded[index].clone()).collect();
             let states = self.encoder.encode(&inputs)?;
             for (&index, states) in batch.iter().zip(states.texts()) {
-                answers[index] = Some(self.classify_states(&states?, &texts[index], &encoded[index])?);
+                answers[index] = Some(self.classify_states(&states?, texts[index], &encoded[index])?);
             }
         }
         Ok(answers.into_iter().flatten().collect())

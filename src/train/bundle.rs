@@ -8,7 +8,7 @@ use candle_core::DType;
 use serde_json::json;
 
 use crate::classifier::{Calibration, ModelConfig};
-use crate::registry::CALIBRATION_FILE;
+use crate::registry::{CALIBRATION_FILE, CONFIG_FILE, SAFETENSORS_FILE};
 
 use super::TrainError;
 use super::bert::Stored;
@@ -69,7 +69,7 @@ pub(super) fn write_bundle(
     half: bool,
     (calibration, training): (&Calibration, &serde_json::Value),
 ) -> Result<(), TrainError> {
-    write(&output.join("config.json"), &config.to_json())?;
+    write(&output.join(CONFIG_FILE), &config.to_json())?;
     write(&output.join(TRAINING_FILE), &format!("{training:#}\n"))?;
     let calibration = serde_json::to_string_pretty(calibration).map_err(TrainError::Calibration)?;
     write(&output.join(CALIBRATION_FILE), &format!("{calibration}\n"))?;
@@ -78,9 +78,12 @@ pub(super) fn write_bundle(
         .into_iter()
         .map(|(name, tensor)| Ok((name, tensor.to_dtype(dtype)?.contiguous()?)))
         .collect::<candle_core::Result<_>>()?;
-    let (aside, path) = (output.join("model.safetensors.new"), output.join("model.safetensors"));
-    candle_core::safetensors::save(&weights, &aside)?;
-    fs::rename(&aside, &path).map_err(|source| TrainError::Io { path, source })
+    // transformers refuses files that do not say which framework laid out the tensors.
+    let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let content = safetensors::serialize(weights, Some(format)).map_err(TrainError::Serialize)?;
+    let (aside, path) = (output.join("model.safetensors.new"), output.join(SAFETENSORS_FILE));
+    let io = |source| TrainError::Io { path: path.clone(), source };
+    fs::write(&aside, content).and_then(|()| fs::rename(&aside, &path)).map_err(io)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), TrainError> {

@@ -151,7 +151,7 @@ impl CheckpointFolder {
     ) -> Result<(), CheckpointError> {
         self.create()?;
         let weights = parameters.iter().map(|(name, var)| (name.clone(), var.as_detached_tensor())).collect();
-        self.write_tensors(&self.file("weights", state.step), &weights)?;
+        write_tensors(&self.file("weights", state.step), &weights)?;
         let mut moments = HashMap::new();
         for ((name, _), Moments { first, second }) in parameters.iter().zip(optimizer.moments()) {
             for (which, values) in [("first", first), ("second", second)] {
@@ -162,7 +162,7 @@ impl CheckpointFolder {
                 moments.insert(format!("{which}.{name}"), tensor);
             }
         }
-        self.write_tensors(&self.file("moments", state.step), &moments)?;
+        write_tensors(&self.file("moments", state.step), &moments)?;
         let text = serde_json::to_string_pretty(state).map_err(|source| self.state_error(source))?;
         let (aside, path) = (self.path.join("state.json.new"), self.path.join(STATE_FILE));
         fs::write(&aside, text)
@@ -175,7 +175,7 @@ impl CheckpointFolder {
     pub(crate) fn save_best(&self, step: usize, parameters: &[Parameter]) -> Result<(), CheckpointError> {
         self.create()?;
         let weights = parameters.iter().map(|(name, var)| (name.clone(), var.as_detached_tensor())).collect();
-        self.write_tensors(&self.file("best", step), &weights)
+        write_tensors(&self.file("best", step), &weights)
     }
 
     /// Puts parameters and optimiser where a checkpoint left them; `settings` must be those of its run.
@@ -238,11 +238,6 @@ impl CheckpointFolder {
         Ok(())
     }
 
-    fn write_tensors(&self, path: &Path, tensors: &HashMap<String, Tensor>) -> Result<(), CheckpointError> {
-        candle_core::safetensors::save(tensors, path)
-            .map_err(|source| CheckpointError::Tensors { path: self.path.clone(), source })
-    }
-
     /// Deletes the files that `state` does not name.
     fn drop_older(&self, state: &State) -> Result<(), CheckpointError> {
         let best = state.best.as_ref().map(|best| self.file("best", best.step));
@@ -260,6 +255,13 @@ impl CheckpointFolder {
     fn state_error(&self, source: serde_json::Error) -> CheckpointError {
         CheckpointError::State { path: self.path.join(STATE_FILE), source }
     }
+}
+
+fn write_tensors(path: &Path, tensors: &HashMap<String, Tensor>) -> Result<(), CheckpointError> {
+    candle_core::safetensors::save(tensors, path)
+        .map_err(|source| CheckpointError::Tensors { path: path.to_owned(), source })?;
+    // On the disk before `state.json` names it.
+    fs::File::open(path).and_then(|file| file.sync_all()).map_err(|source| io(path, source))
 }
 
 fn io(path: &Path, source: std::io::Error) -> CheckpointError {

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 
 use crate::classifier::{HeadConfig, Problem};
 use crate::label::{LabelError, LabelSet};
@@ -138,11 +139,12 @@ impl TextRows {
 
     /// Takes a share of the rows out, for measuring; which ones depends on the words and the seed only.
     pub(crate) fn hold_out(&mut self, share: f64, seed: u64) -> Self {
-        use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
         let held_out = |row: &TextRow| {
-            let hash = BuildHasherDefault::<DefaultHasher>::default()
-                .hash_one((seed, row.text.normalized(Field::Text)));
-            (hash >> 11) as f64 / ((1_u64 << 53) as f64) < share
+            // The standard library's hashes may change with its version; this one does not.
+            let words =
+                Sha256::new_with_prefix(seed.to_le_bytes()).chain_update(row.text.normalized(Field::Text));
+            let [high, low, ..]: [u8; 32] = words.finalize().into();
+            f64::from(u16::from_be_bytes([high, low])) < share * 65_536.0
         };
         let (dev, train) = std::mem::take(&mut self.rows).into_iter().partition(held_out);
         self.rows = train;

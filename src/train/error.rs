@@ -109,6 +109,9 @@ pub enum TrainError {
         /// Steps that went well.
         step: usize,
     },
+    /// The weights cannot be put into a file's form.
+    #[error("the weights cannot be written: {0}")]
+    Serialize(safetensors::SafeTensorError),
     /// The calibration cannot be written.
     #[error("the calibration cannot be written: {0}")]
     Calibration(serde_json::Error),

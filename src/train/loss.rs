@@ -112,8 +112,8 @@ mod tests {
 
     use super::*;
 
-    fn logits<const ROWS: usize>(rows: &[[f32; 3]; ROWS]) -> Tensor {
-        Tensor::new(rows, &Device::Cpu).unwrap()
+    fn logits(rows: &[[f32; 3]]) -> Tensor {
+        Tensor::from_vec(rows.concat(), (rows.len(), 3), &Device::Cpu).unwrap()
     }
 
     fn value(loss: Option<Tensor>) -> f32 {

@@ -11,18 +11,17 @@ use super::ops::{dropout, mean_pool};
 
 const POOLER: &str = "pooler.dense";
 
-/// A head: what it predicts and its weights.
+/// The weights of a head.
 #[derive(Debug)]
-pub(crate) struct Head {
-    pub(crate) config: HeadConfig,
+struct Head {
     /// Its weights' name: `classifier`, `heads.<name>`, or `auxiliary.<number>` for one that only helps the encoder.
-    pub(crate) weight_name: String,
+    weight_name: String,
     linear: Linear,
 }
 
 impl Head {
     /// Whether the bundle keeps it.
-    pub(crate) fn is_kept(&self) -> bool {
+    fn is_kept(&self) -> bool {
         !self.weight_name.starts_with("auxiliary.")
     }
 }
@@ -32,7 +31,7 @@ impl Head {
 pub(crate) struct TrainableModel {
     bert: Bert,
     pooler: Option<Linear>,
-    pub(crate) heads: Vec<Head>,
+    heads: Vec<Head>,
     pooled_dropout: f64,
 }
 
@@ -52,7 +51,7 @@ impl TrainableModel {
         };
         let heads = heads.into_iter().map(|(weight_name, config)| {
             let linear = Linear::new(init, &weight_name, config.labels.len(), hidden)?;
-            Ok(Head { config, weight_name, linear })
+            Ok(Head { weight_name, linear })
         });
         Ok(Self {
             bert,
@@ -102,5 +101,152 @@ impl TrainableModel {
             stored.extend(head.linear.stored(&[&head.weight_name])?);
         }
         Ok(stored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use candle_core::D;
+
+    use super::super::ops::{DropoutSource, Sequences, TokenRows};
+    use super::*;
+    use crate::classifier::{HeadWeights, ModelConfig, Problem};
+    use crate::encoder::{Encoder, HiddenAct, PlainEncoder, Weights};
+    use crate::label::LabelSet;
+    use crate::tokenizer::EncodedText;
+
+    fn config() -> BertConfig {
+        BertConfig {
+            vocab_size: 30,
+            hidden_size: 16,
+            num_hidden_layers: 2,
+            num_attention_heads: 4,
+            intermediate_size: 24,
+            hidden_act: HiddenAct::Gelu,
+            max_position_embeddings: 12,
+            type_vocab_size: 2,
+            layer_norm_eps: 1e-12,
+            hidden_dropout_prob: 0.1,
+            attention_probs_dropout_prob: 0.1,
+            // Large enough that nothing is near zero.
+            initializer_range: 0.3,
+            pad_token_id: 0,
+        }
+    }
+
+    fn heads() -> Vec<(String, HeadConfig)> {
+        let head = |name: &str, labels: &[&str], problem| HeadConfig {
+            name: name.to_owned(),
+            problem,
+            labels: LabelSet::new(labels.iter().copied()).unwrap(),
+        };
+        vec![
+            ("classifier".to_owned(), head("category", &["a", "b", "c"], Problem::SingleLabelClassification)),
+            ("heads.risks".to_owned(), head("risks", &["x", "y"], Problem::MultiLabelClassification)),
+            ("auxiliary.0".to_owned(), head("other", &["p", "q"], Problem::SingleLabelClassification)),
+        ]
+    }
+
+    fn model(pooling: Pooling) -> TrainableModel {
+        let mut init = Initializer::fresh(None, 3, config().initializer_range);
+        TrainableModel::new(&mut init, &config(), pooling, heads()).unwrap()
+    }
+
+    fn texts() -> Vec<EncodedText> {
+        [7_u32, 2, 11]
+            .into_iter()
+            .map(|length| EncodedText {
+                input_ids: (0..length).map(|i| (i * 5 + length) % 30).collect(),
+                token_type_ids: (0..length).map(|i| u32::from(i > 2)).collect(),
+                spans: vec![None; length as usize],
+            })
+            .collect()
+    }
+
+    fn batch() -> PackedBatch {
+        let tokens = texts().into_iter().flat_map(|text| {
+            let parts = text.input_ids.into_iter().zip(text.token_type_ids).zip(0..);
+            parts
+                .map(|((word, token_type), position)| TokenRows { word, position, token_type })
+                .collect::<Vec<_>>()
+        });
+        PackedBatch {
+            tokens: tokens.collect(),
+            sequences: Sequences::new(texts().iter().map(EncodedText::len)),
+        }
+    }
+
+    #[test]
+    fn every_parameter_has_a_finite_gradient_that_is_not_zero() {
+        for pooling in [Pooling::Mean, Pooling::ClsPooler] {
+            let model = model(pooling);
+            let source = DropoutSource::new(1, 1);
+            let pass = Pass::Training(&source);
+            let pooled = model.pooled(&batch(), pass).unwrap();
+            let loss = (0..heads().len())
+                .map(|head| model.logits(head, &pooled, pass).unwrap())
+                .map(|logits| {
+                    candle_nn::ops::log_softmax(&logits, D::Minus1).unwrap().get_on_dim(1, 0).unwrap()
+                })
+                .map(|logs| logs.sum_all().unwrap())
+                .reduce(|a, b| (a + b).unwrap())
+                .unwrap();
+            let gradients = loss.backward().unwrap();
+            for (name, var) in model.parameters() {
+                let gradient =
+                    gradients.get(var.as_tensor()).unwrap_or_else(|| panic!("{name} has no gradient"));
+                let rows = match gradient.rank() {
+                    1 => vec![gradient.to_vec1::<f32>().unwrap()],
+                    _ => gradient.to_vec2::<f32>().unwrap(),
+                };
+                assert!(rows.iter().flatten().all(|g| g.is_finite()), "{name}");
+                let occurs = |row: usize| {
+                    let tokens = batch().tokens;
+                    match name.as_str() {
+                        "embeddings.word_embeddings.weight" => {
+                            tokens.iter().any(|token| token.word as usize == row)
+                        }
+                        "embeddings.position_embeddings.weight" => row < 11,
+                        _ => true,
+                    }
+                };
+                for (row, gradient) in rows.iter().enumerate() {
+                    let moves = gradient.iter().any(|g| *g != 0.0);
+                    assert_eq!(moves, occurs(row), "{name}, row {row}, {pooling:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn computes_the_logits_of_the_inference_path() {
+        for pooling in [Pooling::Mean, Pooling::ClsPooler] {
+            let model = model(pooling);
+            let stored = model.stored().unwrap();
+            assert!(
+                stored.iter().all(|(name, _)| !name.contains("auxiliary")),
+                "auxiliary heads are dropped"
+            );
+            let bare = |name: String| name.strip_prefix("bert.").map_or(name.clone(), str::to_owned);
+            let weights =
+                stored.into_iter().map(|(name, tensor)| (bare(name), tensor)).collect::<HashMap<_, _>>();
+            let weights = Weights::from_map(weights);
+            let kept = heads().into_iter().take(2).map(|(_, head)| head).collect();
+            let model_config = ModelConfig { bert: config(), pooling, max_tokens: 12, heads: kept };
+            let head_weights = HeadWeights::load(&model_config, &weights).unwrap();
+            let states = PlainEncoder::new(&config(), &weights).unwrap().encode(&texts()).unwrap();
+            let pooled = model.pooled(&batch(), Pass::Inference).unwrap();
+            for (text, states) in states.texts().enumerate() {
+                for (head, expected) in head_weights.logits(&states.unwrap()).unwrap().into_iter().enumerate()
+                {
+                    let logits = model.logits(head, &pooled, Pass::Inference).unwrap().get(text).unwrap();
+                    for (got, expected) in logits.to_vec1::<f32>().unwrap().into_iter().zip(expected) {
+                        assert!((got - expected).abs() < 1e-4, "{got} instead of {expected}, {pooling:?}");
+                    }
+                }
+            }
+        }
     }
 }

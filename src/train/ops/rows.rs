@@ -45,11 +45,6 @@ impl Sequences {
         self.offsets.len() - 1
     }
 
-    /// All rows together.
-    pub(crate) fn tokens(&self) -> usize {
-        self.offsets[self.len()]
-    }
-
     /// The rows of each sequence.
     pub(crate) fn ranges(&self) -> impl ExactSizeIterator<Item = Range<usize>> {
         self.offsets.windows(2).map(|ends| ends[0]..ends[1])
