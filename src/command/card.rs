@@ -18,7 +18,7 @@ const ALARM: Style = AnsiColor::Red.on_default().bold();
 
 /// Columns of a Chinese name, and of an English one.
 const NAME_WIDTH: usize = 18;
-const NAME_EN_WIDTH: usize = 36;
+const NAME_EN_WIDTH: usize = 43;
 /// Columns of the quoted request and of a probability bar.
 const QUOTE_WIDTH: usize = 72;
 const BAR_WIDTH: usize = 20;
