@@ -2,6 +2,7 @@
 //!
 //! A row that cannot be used stops the reading with its file and line; nothing is skipped in silence.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -76,7 +77,10 @@ impl Table {
         let failed = |source| TableError::Read { path: path.to_owned(), source };
         let mut content = Vec::new();
         File::open(path).and_then(|mut file| file.read_to_end(&mut content)).map_err(failed)?;
-        let digest = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = Sha256::digest(&content).iter().fold(String::new(), |mut digits, byte| {
+            let _ = write!(digits, "{byte:02x}");
+            digits
+        });
         let ending =
             path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
         let text = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&content);
@@ -140,7 +144,12 @@ impl Row {
                 .iter()
                 .map(|label| match label {
                     Value::String(label) if !label.trim().is_empty() => Ok(label.trim().to_owned()),
-                    _ => Err(format!("column `{column}` holds a label that is not text")),
+                    Value::String(_)
+                    | Value::Null
+                    | Value::Bool(_)
+                    | Value::Number(_)
+                    | Value::Array(_)
+                    | Value::Object(_) => Err(format!("column `{column}` holds a label that is not text")),
                 })
                 .collect::<Result<_, _>>()
                 .map(|labels| Some(Labels::Many(labels))),
