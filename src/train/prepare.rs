@@ -17,6 +17,7 @@ use super::init::{Initializer, Vectors};
 use super::model::TrainableModel;
 use super::objective::{Objective, TrainingSet};
 use super::settings::{Start, TrainSettings};
+use super::table::sha256;
 
 /// Everything that a run needs.
 pub(super) struct Prepared {
@@ -24,7 +25,7 @@ pub(super) struct Prepared {
     pub(super) model: TrainableModel,
     pub(super) sets: Vec<TrainingSet>,
     pub(super) dev: Vec<Example>,
-    /// Name and SHA-256 of each data file.
+    /// Name and SHA-256 of each file that the result depends on; of a base model, its revision.
     pub(super) digests: Vec<(String, String)>,
     /// What became of the rows, one a set, the main one first.
     pub(super) counts: Vec<(String, RowCounts)>,
@@ -67,7 +68,8 @@ pub(super) fn prepare(settings: &TrainSettings) -> Result<Prepared, TrainError> 
         Some(dev) => dev.encode(&labels, &tokenizer, settings.max_tokens)?,
         None => Vec::new(),
     };
-    let (digests, counts) = provenance(settings, rows);
+    let (mut digests, counts) = provenance(settings, rows);
+    digests.extend(start_digests(&settings.start)?);
     Ok(Prepared { config, model, sets, dev, digests, counts, fresh_weights: init.fresh })
 }
 
@@ -208,7 +210,25 @@ fn training_sets(
     Ok(sets)
 }
 
+/// Names of files and what they held.
 type Digests = Vec<(String, String)>;
+
+/// What the weights start from.
+fn start_digests(start: &Start) -> Result<Digests, TrainError> {
+    match start {
+        Start::Base(path) => {
+            Ok(vec![(path.display().to_string(), ModelFiles::folder(path)?.revision().to_owned())])
+        }
+        Start::Fresh { vocabulary, vectors, .. } => std::iter::once(vocabulary)
+            .chain(vectors)
+            .map(|path| {
+                let content =
+                    fs::read(path).map_err(|source| TrainError::Io { path: path.clone(), source })?;
+                Ok((path.display().to_string(), sha256(&content)))
+            })
+            .collect(),
+    }
+}
 
 fn provenance(settings: &TrainSettings, rows: Rows) -> (Digests, Vec<(String, RowCounts)>) {
     let mut digests = Vec::new();

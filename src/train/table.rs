@@ -77,10 +77,7 @@ impl Table {
         let failed = |source| TableError::Read { path: path.to_owned(), source };
         let mut content = Vec::new();
         File::open(path).and_then(|mut file| file.read_to_end(&mut content)).map_err(failed)?;
-        let digest = Sha256::digest(&content).iter().fold(String::new(), |mut digits, byte| {
-            let _ = write!(digits, "{byte:02x}");
-            digits
-        });
+        let digest = sha256(&content);
         let ending =
             path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
         let text = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&content);
@@ -160,6 +157,14 @@ impl Row {
             Some(_) => Ok(self.value(column)?.map(Labels::One)),
         }
     }
+}
+
+/// SHA-256 in hexadecimal digits.
+pub(crate) fn sha256(content: &[u8]) -> String {
+    Sha256::digest(content).iter().fold(String::new(), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }
 
 fn json_lines(path: &Path, content: &[u8]) -> Result<Vec<Row>, TableError> {
