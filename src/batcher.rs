@@ -1,15 +1,14 @@
 //! The model on its own thread, behind a bounded queue: async callers on one side, blocking arithmetic on the other.
 //!
 //! A full queue refuses at once. Jobs whose caller has gone or whose deadline has passed are skipped before the model
-//! sees them. A panic fails the job it happened in, and no other.
+//! sees them. A panic fails the job it happened in, and no other. The thread ends when the last handle is dropped.
 
-use std::num::NonZeroUsize;
+use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::assessment::Assessment;
 use crate::error::{Error, Result};
@@ -18,22 +17,25 @@ use crate::pipeline::{Assess, CitizenRequest};
 /// Settings of the queue.
 #[derive(Debug, Clone, Copy)]
 pub struct BatcherConfig {
-    /// How many calls may wait; one more is refused.
-    pub max_queued_calls: NonZeroUsize,
-}
-
-impl Default for BatcherConfig {
-    fn default() -> Self {
-        Self { max_queued_calls: NonZeroUsize::MIN.saturating_add(511) }
-    }
+    /// How many texts may wait or be with the model; a call that brings more is refused. Texts, not calls, are counted
+    /// since they are what takes memory.
+    pub max_queued_texts: NonZeroU32,
 }
 
 /// A handle to the model's thread; clones share one queue.
 #[derive(Debug, Clone)]
 pub struct Batcher {
-    queue: mpsc::Sender<Job>,
+    queue: mpsc::UnboundedSender<Job>,
+    /// A permit a text; what bounds the queue.
+    room: Arc<Semaphore>,
     limit: usize,
-    worker: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+/// Room in the queue for a number of texts.
+#[derive(Debug)]
+pub struct Place {
+    /// Given back when the place is dropped.
+    _permits: OwnedSemaphorePermit,
 }
 
 #[derive(Debug)]
@@ -41,6 +43,7 @@ struct Job {
     requests: Vec<CitizenRequest>,
     deadline: Option<Instant>,
     reply: oneshot::Sender<Result<Vec<Assessment>>>,
+    _place: Place,
 }
 
 impl Batcher {
@@ -49,50 +52,50 @@ impl Batcher {
     /// # Errors
     /// If the system gives no thread.
     pub fn start(model: Arc<dyn Assess>, config: BatcherConfig) -> std::io::Result<Self> {
-        let limit = config.max_queued_calls.get();
-        let (queue, jobs) = mpsc::channel(limit);
-        let worker =
-            std::thread::Builder::new().name("model".to_owned()).spawn(move || work(&*model, jobs))?;
-        Ok(Self { queue, limit, worker: Arc::new(Mutex::new(Some(worker))) })
+        let limit = config.max_queued_texts.get() as usize;
+        let (queue, jobs) = mpsc::unbounded_channel();
+        std::thread::Builder::new().name("model".to_owned()).spawn(move || work(&*model, jobs))?;
+        Ok(Self { queue, room: Arc::new(Semaphore::new(limit)), limit })
     }
 
-    /// Queues requests and waits for their answers, in their order.
+    /// Takes room for `texts` texts, before anything is spent on them.
     ///
     /// # Errors
-    /// If the queue is full, the deadline passes, or the model fails.
+    /// If the queue has not as much room now.
+    pub fn reserve(&self, texts: usize) -> Result<Place> {
+        let full = Error::Overloaded { limit: self.limit };
+        let Ok(permits) = u32::try_from(texts) else { return Err(full) };
+        match Arc::clone(&self.room).try_acquire_many_owned(permits) {
+            Ok(permits) => Ok(Place { _permits: permits }),
+            Err(_) => Err(full),
+        }
+    }
+
+    /// Queues requests in the room taken for them and waits for their answers, in their order.
+    ///
+    /// # Errors
+    /// If the deadline passes, or the model fails.
     pub async fn submit(
         &self,
+        place: Place,
         requests: Vec<CitizenRequest>,
         deadline: Option<Instant>,
     ) -> Result<Vec<Assessment>> {
         let (reply, answer) = oneshot::channel();
-        self.queue.try_send(Job { requests, deadline, reply }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Error::Overloaded { limit: self.limit },
-            mpsc::error::TrySendError::Closed(_) => Error::Unavailable,
-        })?;
+        let job = Job { requests, deadline, reply, _place: place };
+        self.queue.send(job).map_err(|_| Error::Unavailable)?;
         let answer = match deadline {
             Some(deadline) => {
                 tokio::time::timeout_at(deadline.into(), answer).await.map_err(|_| Error::DeadlineExceeded)?
             }
             None => answer.await,
         };
-        // The worker drops a reply only when it dies.
-        answer.map_err(|_| Error::Panicked)?
-    }
-
-    /// Lets the queue run empty and waits for the thread to end. Other handles must be gone by then.
-    pub fn finish(self) {
-        let Self { queue, worker, .. } = self;
-        drop(queue);
-        let handle = worker.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if handle.is_some_and(|handle| handle.join().is_err()) {
-            tracing::error!("the model's thread ended by a panic");
-        }
+        answer.map_err(|_| Error::Unavailable)?
     }
 }
 
-fn work(model: &dyn Assess, mut jobs: mpsc::Receiver<Job>) {
-    while let Some(Job { requests, deadline, reply }) = jobs.blocking_recv() {
+fn work(model: &dyn Assess, mut jobs: mpsc::UnboundedReceiver<Job>) {
+    while let Some(Job { requests, deadline, reply, _place }) = jobs.blocking_recv() {
         if reply.is_closed() {
             continue;
         }
@@ -108,6 +111,7 @@ fn work(model: &dyn Assess, mut jobs: mpsc::Receiver<Job>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, mpsc as blocking};
     use std::time::Duration;
 
     use super::*;
@@ -115,7 +119,7 @@ mod tests {
 
     /// Waits for a permit a call, then fails by panic or answers nothing.
     struct Scripted {
-        permits: Mutex<std::sync::mpsc::Receiver<()>>,
+        permits: Mutex<blocking::Receiver<()>>,
         panics: bool,
     }
 
@@ -127,10 +131,10 @@ mod tests {
         }
     }
 
-    fn scripted(limit: usize, panics: bool) -> (Batcher, std::sync::mpsc::Sender<()>) {
-        let (permit, permits) = std::sync::mpsc::channel();
+    fn scripted(limit: u32, panics: bool) -> (Batcher, blocking::Sender<()>) {
+        let (permit, permits) = blocking::channel();
         let model = Arc::new(Scripted { permits: Mutex::new(permits), panics });
-        let config = BatcherConfig { max_queued_calls: NonZeroUsize::new(limit).unwrap() };
+        let config = BatcherConfig { max_queued_texts: NonZeroU32::new(limit).unwrap() };
         (Batcher::start(model, config).unwrap(), permit)
     }
 
@@ -139,27 +143,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_queue_refuses_at_once() {
-        let (batcher, permit) = scripted(1, false);
-        let first = tokio::spawn({
-            let batcher = batcher.clone();
-            async move { batcher.submit(requests(), None).await }
-        });
-        // The first call is with the model as soon as the queue takes a second one.
-        let second = loop {
-            let batcher = batcher.clone();
-            let call = tokio::spawn(async move { batcher.submit(requests(), None).await });
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            if !call.is_finished() {
-                break call;
-            }
-        };
-        let refused = batcher.submit(requests(), None).await;
-        assert!(matches!(refused, Err(Error::Overloaded { limit: 1 })), "{refused:?}");
+    async fn a_full_queue_refuses_at_once_and_has_room_again_after_an_answer() {
+        let (batcher, permit) = scripted(2, false);
+        let place = batcher.reserve(1).unwrap();
+        assert!(matches!(batcher.reserve(2), Err(Error::Overloaded { limit: 2 })));
         permit.send(()).unwrap();
-        permit.send(()).unwrap();
-        assert!(first.await.unwrap().is_ok());
-        assert!(second.await.unwrap().is_ok());
+        assert!(batcher.submit(place, requests(), None).await.is_ok());
+        // The model's thread gives the room back just after the answer.
+        while batcher.reserve(2).is_err() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     #[tokio::test]
@@ -167,7 +160,8 @@ mod tests {
         let (batcher, permit) = scripted(8, true);
         for _ in 0..2 {
             permit.send(()).unwrap();
-            assert!(matches!(batcher.submit(requests(), None).await, Err(Error::Panicked)));
+            let answer = batcher.submit(batcher.reserve(1).unwrap(), requests(), None).await;
+            assert!(matches!(answer, Err(Error::Panicked)));
         }
     }
 
@@ -175,19 +169,8 @@ mod tests {
     async fn a_call_whose_deadline_passes_is_told_so() {
         let (batcher, permit) = scripted(8, false);
         let soon = Some(Instant::now() + Duration::from_millis(30));
-        assert!(matches!(batcher.submit(requests(), soon).await, Err(Error::DeadlineExceeded)));
+        let answer = batcher.submit(batcher.reserve(1).unwrap(), requests(), soon).await;
+        assert!(matches!(answer, Err(Error::DeadlineExceeded)));
         permit.send(()).unwrap();
-    }
-
-    #[tokio::test]
-    async fn finishing_answers_what_is_queued() {
-        let (batcher, permit) = scripted(8, false);
-        let call = tokio::spawn({
-            let batcher = batcher.clone();
-            async move { batcher.submit(requests(), None).await }
-        });
-        permit.send(()).unwrap();
-        assert!(call.await.unwrap().is_ok());
-        tokio::task::spawn_blocking(|| batcher.finish()).await.unwrap();
     }
 }

@@ -1,7 +1,5 @@
 //! One error for everything above the model: what went wrong, and what kind of outcome that is.
 
-use std::path::PathBuf;
-
 use crate::classifier::ModelError;
 use crate::fault::FileError;
 use crate::registry::RegistryError;
@@ -25,6 +23,11 @@ pub enum Error {
     /// A taxonomy or directory does not hold together, or cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A taxonomy of other categories than the built-in directory's.
+    #[error(
+        "the built-in directory does not fit this taxonomy\nhint: pass one that does: `--directory FILE`\n{0}"
+    )]
+    BuiltInDirectory(#[source] FileError),
     /// The model's labels are not those of the taxonomy or the directory.
     #[error(
         "head `{head}` of model `{model}` has labels that {where_missing} does not know: {labels}\nhint: {hint}"
@@ -43,7 +46,7 @@ pub enum Error {
     },
     /// The model cannot say what a request is about.
     #[error(
-        "model `{model}` has no single-label head `category`; its heads: {heads}\nhint: name it so when you train: `jiesu train --head-name category`"
+        "model `{model}` has no head `category`; its heads: {heads}\nhint: name it so when you train: `jiesu train --head-name category`"
     )]
     NoCategoryHead {
         /// The model's name.
@@ -51,29 +54,39 @@ pub enum Error {
         /// The heads it has, joined.
         heads: String,
     },
+    /// The model's categories do not exclude each other.
+    #[error(
+        "head `category` of model `{model}` is multi-label; a request has one category here\nhint: fine-tune the model for single-label classification, or use `jiesu evaluate` only"
+    )]
+    ManyCategories {
+        /// The model's name.
+        model: String,
+    },
+    /// A head has two labels for one thing.
+    #[error("head `{head}` of model `{model}` has two labels for one thing: `{}` and `{}`", labels[0], labels[1])]
+    TwinLabels {
+        /// The model's name.
+        model: String,
+        /// The head's name.
+        head: String,
+        /// The two.
+        labels: [String; 2],
+    },
     /// The queue is full.
-    #[error("the queue of {limit} requests is full")]
+    #[error("the queue is full: at most {limit} texts may wait")]
     Overloaded {
-        /// How many requests may wait.
+        /// How many texts may wait.
         limit: usize,
     },
-    /// The service is loading or shutting down.
-    #[error("the service is shutting down")]
+    /// The model's thread is gone.
+    #[error("the service cannot reach its model")]
     Unavailable,
     /// The caller's deadline ran out.
-    #[error("the deadline ran out before the model came to the request")]
+    #[error("the deadline ran out before the answer was ready")]
     DeadlineExceeded,
     /// The model panicked; the panic is in the log.
     #[error("the model failed on this request")]
     Panicked,
-    /// A file or socket failed.
-    #[error("`{path}`: {source}")]
-    Io {
-        /// The file, folder or address.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
 }
 
 /// The kinds of outcome that a caller can tell apart.
@@ -102,10 +115,12 @@ impl Error {
             Self::Model(_)
             | Self::Registry(_)
             | Self::File(_)
+            | Self::BuiltInDirectory(_)
             | Self::UnknownLabels { .. }
             | Self::NoCategoryHead { .. }
-            | Self::Panicked
-            | Self::Io { .. } => ErrorKind::Internal,
+            | Self::ManyCategories { .. }
+            | Self::TwinLabels { .. }
+            | Self::Panicked => ErrorKind::Internal,
         }
     }
 }

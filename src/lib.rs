@@ -11,9 +11,9 @@
 //!       ─▶ dispatch   lead, supporting and territorial units with their reasons
 //! ```
 //!
-//! Below that path: [`label`], [`taxonomy`] (what labels mean), [`registry`] (where models come from). Above it:
-//! [`batcher`] and [`server`] (gRPC), [`eval`], [`train`], and the program's [`cli`] and [`command`]s. Imports point
-//! downwards only.
+//! Below that path: [`label`], [`taxonomy`] (what labels mean), [`registry`] (where models come from), [`table`] (files of
+//! labelled requests). Above it: [`batcher`] and [`server`] (gRPC), [`eval`], [`train`], and the program's [`cli`] and
+//! [`command`]s. Imports point downwards only.
 //!
 //! ```no_run
 //! use jiesu::classifier::SequenceClassifier;
@@ -48,6 +48,7 @@ pub mod pipeline;
 pub mod registry;
 pub mod request;
 pub mod server;
+pub mod table;
 pub mod taxonomy;
 pub mod terms;
 pub mod tokenizer;

@@ -7,6 +7,11 @@ use clap::Parser;
 
 use jiesu::cli::Cli;
 use jiesu::command;
+use mimalloc::MiMalloc;
+
+/// candle allocates a buffer an operation; the system's allocator would map and unmap each of them.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     match command::run(Cli::parse()) {
@@ -14,7 +19,7 @@ fn main() -> ExitCode {
         // Who reads our output has seen enough, as `head` does.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("error: {error:#}");
+            anstream::eprintln!("error: {}", explain(&error));
             ExitCode::from(2)
         }
     }
@@ -23,4 +28,13 @@ fn main() -> ExitCode {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
     causes.any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// The error and its causes, each said once: many errors name their cause themselves.
+fn explain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        _ if said.contains(&cause) => said,
+        _ => format!("{said}: {cause}"),
+    })
 }

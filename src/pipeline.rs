@@ -1,11 +1,14 @@
 //! The one path that all commands share: words → classification → decision → departments.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::assessment::{
     AreaReference, Assessment, Decision, DecisionAction, DecisionReason, Evidence, Label,
 };
-use crate::classifier::{Classification, EvidenceSpan, MULTI_LABEL_THRESHOLD, Problem, SequenceClassifier};
+use crate::classifier::{
+    Classification, EvidenceSpan, HeadConfig, MULTI_LABEL_THRESHOLD, Problem, SequenceClassifier,
+};
 use crate::dispatch::{Area, Directory, DispatchInput, suggest};
 use crate::error::{Error, Result};
 use crate::request::{RequestError, RequestText, Violation};
@@ -14,6 +17,8 @@ use crate::terms::{CATEGORY_HEAD, DEPARTMENT_HEAD, GROUPS_HEAD, KIND_HEAD, RISKS
 
 /// Precision that an answer must be certified for to be accepted.
 const REQUIRED_PRECISION: f64 = 0.95;
+/// Most characters of an unknown area that the answer repeats.
+const MAX_SHOWN_HINT: usize = 32;
 /// Most functional departments of an answer.
 const MAX_DEPARTMENTS: usize = 20;
 /// Risks that a person must see before anything is sent.
@@ -104,7 +109,9 @@ impl Pipeline {
 
     fn unknown_area(&self, hint: &str) -> Violation {
         let city = self.directory.area(&self.directory.city).map_or("this city", |city| &city.name);
-        let problem = format!("`{hint}` is no area of the directory ({city}), or the name of several");
+        // Somebody may have put a whole address, or the request itself, into the field.
+        let shown: String = hint.chars().take(MAX_SHOWN_HINT).collect();
+        let problem = format!("`{shown}` is no area of the directory ({city}), or the name of several");
         Violation { field: "area", problem }
     }
 
@@ -168,7 +175,8 @@ impl Pipeline {
             .collect()
     }
 
-    fn terms(&self) -> Terms<'_> {
+    /// What the model's labels stand for.
+    pub fn terms(&self) -> Terms<'_> {
         Terms { taxonomy: &self.taxonomy, directory: Some(&self.directory) }
     }
 
@@ -224,15 +232,14 @@ impl Pipeline {
 
     fn check_labels(&self) -> Result<()> {
         let classifier = &self.classifier;
-        let has_categories = classifier
-            .head(CATEGORY_HEAD)
-            .is_some_and(|head| head.problem == Problem::SingleLabelClassification);
-        if !has_categories {
-            let heads = classifier.heads().iter().map(|head| head.name.as_str());
-            return Err(Error::NoCategoryHead {
-                model: classifier.name().to_owned(),
-                heads: heads.collect::<Vec<_>>().join(", "),
-            });
+        let model = || classifier.name().to_owned();
+        match classifier.head(CATEGORY_HEAD).map(|head| head.problem) {
+            Some(Problem::SingleLabelClassification) => {}
+            Some(Problem::MultiLabelClassification) => return Err(Error::ManyCategories { model: model() }),
+            None => {
+                let heads: Vec<&str> = classifier.heads().iter().map(|head| head.name.as_str()).collect();
+                return Err(Error::NoCategoryHead { model: model(), heads: heads.join(", ") });
+            }
         }
         let (taxonomy, directory) = (
             ("the taxonomy", "pass the taxonomy that these labels belong to: `--taxonomy FILE`"),
@@ -253,7 +260,7 @@ impl Pipeline {
             .map(|label| format!("`{label}`"))
             .collect();
         if unknown.is_empty() {
-            return Ok(());
+            return self.check_twins(head);
         }
         Err(Error::UnknownLabels {
             model: self.classifier.name().to_owned(),
@@ -263,12 +270,27 @@ impl Pipeline {
             hint,
         })
     }
+
+    /// Refuses a head with two labels for one thing, such as an id and the name that goes with it.
+    fn check_twins(&self, head: &HeadConfig) -> Result<()> {
+        let mut seen = HashMap::new();
+        for label in head.labels.iter() {
+            let meaning = self.terms().meaning(&head.name, label).map(|meaning| meaning.id);
+            if let Some(first) = seen.insert(meaning, label) {
+                return Err(Error::TwinLabels {
+                    model: self.classifier.name().to_owned(),
+                    head: head.name.clone(),
+                    labels: [first.to_owned(), label.to_owned()],
+                });
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Assess for Pipeline {
     fn assess(&self, requests: &[CitizenRequest]) -> Result<Vec<Assessment>> {
-        let texts: Vec<RequestText> = requests.iter().map(|request| request.text.clone()).collect();
-        let classifications = self.classifier.classify(&texts)?;
+        let classifications = self.classifier.classify(requests.iter().map(|request| &request.text))?;
         Ok(requests
             .iter()
             .zip(&classifications)

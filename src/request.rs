@@ -86,22 +86,16 @@ impl RequestText {
     /// If the text holds no visible character, or one of the two is too long; all violations at once.
     pub fn new(title: &str, text: &str) -> Result<Self, RequestError> {
         let mut violations = Vec::new();
-        for (field, words, max) in [("title", title, MAX_TITLE_CHARS), ("text", text, MAX_TEXT_CHARS)] {
-            let chars = words.chars().count();
-            if chars > max {
-                let problem = format!("has {chars} characters; at most {max} are accepted");
-                violations.push(Violation { field, problem });
-            }
-        }
-        if !violations.is_empty() {
-            return Err(RequestError { violations });
-        }
-        let request = Self { title: normalize(title), text: normalize(text) };
-        if request.text.is_empty() {
+        let title = normalized("title", title, MAX_TITLE_CHARS, &mut violations);
+        let text = normalized("text", text, MAX_TEXT_CHARS, &mut violations);
+        if text.as_ref().is_some_and(NormalizedString::is_empty) {
             let problem = "is empty; pass the citizen's words".to_owned();
-            return Err(RequestError { violations: vec![Violation { field: "text", problem }] });
+            violations.push(Violation { field: "text", problem });
         }
-        Ok(request)
+        match (title, text) {
+            (Some(title), Some(text)) if violations.is_empty() => Ok(Self { title, text }),
+            _ => Err(RequestError { violations }),
+        }
     }
 
     /// The normalised words of a field.
@@ -146,21 +140,32 @@ impl fmt::Debug for RequestText {
     }
 }
 
-/// The record that a citizen's words arrive in.
-#[derive(Debug, Clone)]
-pub struct CitizenRequest {
-    /// The words.
-    pub text: RequestText,
-    /// Where it is about: the id or a name of an area of the directory.
-    pub area: Option<String>,
-}
-
 /// Most rounds of simplification; two are needed.
 const MAX_SIMPLIFICATIONS: usize = 4;
 
 static TO_SIMPLIFIED: LazyLock<OpenCC> = LazyLock::new(|| {
     OpenCC::from_config(BuiltinConfig::T2s).expect("the t2s dictionary is built into ferrous-opencc")
 });
+
+/// Normalises a field that is not too long; some characters grow on the way (㍿ → 株式会社), so both sides are counted.
+fn normalized(
+    field: &'static str,
+    words: &str,
+    max: usize,
+    violations: &mut Vec<Violation>,
+) -> Option<NormalizedString> {
+    let mut chars = words.chars().count();
+    if chars <= max {
+        let words = normalize(words);
+        chars = words.get().chars().count();
+        if chars <= max {
+            return Some(words);
+        }
+    }
+    let problem = format!("has {chars} characters; at most {max} are accepted");
+    violations.push(Violation { field, problem });
+    None
+}
 
 fn normalize(original: &str) -> NormalizedString {
     let mut words = NormalizedString::from(original);

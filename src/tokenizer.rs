@@ -172,7 +172,9 @@ impl TextTokenizer {
         encoded.push_special(self.cls, 0);
         let mut segment = 0;
         if !title.is_empty() {
-            let budget = max_tokens * TITLE_SHARE.0 / TITLE_SHARE.1;
+            // A title may also have what a short text leaves: all but that and three special tokens.
+            let share = max_tokens * TITLE_SHARE.0 / TITLE_SHARE.1;
+            let budget = share.max(max_tokens.saturating_sub(text.len() + 3));
             encoded.push_pieces(&title, 0..title.len().min(budget), Field::Title, segment);
             encoded.push_special(self.sep, segment);
             segment = 1;
@@ -239,7 +241,7 @@ fn word_piece(files: &ModelFiles) -> Result<Tokenizer, TokenizerError> {
         .read_to_string("vocab.txt")?
         .lines()
         .zip(0..)
-        .map(|(piece, id)| (piece.trim_end_matches('\r').to_owned(), id))
+        .map(|(piece, id)| (piece.to_owned(), id))
         .collect();
     if !vocabulary.contains_key("[UNK]") {
         return Err(TokenizerError::MissingToken { model: files.name().to_owned(), token: "[UNK]" });

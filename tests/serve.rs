@@ -4,7 +4,7 @@
 mod common;
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -37,6 +37,9 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServiceResponse};
 use tonic_types::StatusExt;
 
+/// How long a shutdown may take: far more than what a test waits for.
+const GRACE: Duration = Duration::from_secs(20);
+
 struct Server {
     address: SocketAddr,
     shutdown: oneshot::Sender<()>,
@@ -50,17 +53,17 @@ fn pipeline() -> Arc<Pipeline> {
     Arc::new(Pipeline::new(classifier, Taxonomy::built_in(), Directory::built_in()).unwrap())
 }
 
-async fn start_with(model: impl FnOnce(Arc<Pipeline>) -> Arc<dyn Assess>, queued: usize) -> Server {
+async fn start_with(model: impl FnOnce(Arc<Pipeline>) -> Arc<dyn Assess>, queued: u32) -> Server {
     let pipeline = pipeline();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (shutdown, signal) = oneshot::channel();
     let config = ServerConfig {
-        batcher: BatcherConfig { max_queued_calls: NonZeroUsize::new(queued).unwrap() },
-        shutdown_grace: Duration::from_secs(20),
+        batcher: BatcherConfig { max_queued_texts: NonZeroU32::new(queued).unwrap() },
+        shutdown_grace: GRACE,
     };
     let model = model(Arc::clone(&pipeline));
-    let ended = tokio::spawn(server::run_with_model(listener, pipeline, model, config, async {
+    let ended = tokio::spawn(server::run(listener, pipeline, model, config, async {
         // Dropping the sender is a shutdown too.
         let _ = signal.await;
     }));
@@ -90,24 +93,55 @@ fn text(text: &str) -> ClassifyTextRequest {
     ClassifyTextRequest { text: text.to_owned(), ..ClassifyTextRequest::default() }
 }
 
-/// Answers as the pipeline does, but only with a permit for each call.
+/// Answers as the pipeline does, but says when a call has come, and waits for a permit.
 struct Gated {
     pipeline: Arc<Pipeline>,
+    entered: mpsc::Sender<()>,
     permits: Mutex<mpsc::Receiver<()>>,
+}
+
+/// The other side of [`Gated`].
+struct Gate {
+    entered: mpsc::Receiver<()>,
+    permit: mpsc::Sender<()>,
+}
+
+impl Gate {
+    /// Waits until a call is with the model.
+    fn wait_for_a_call(&self) {
+        tokio::task::block_in_place(|| self.entered.recv_timeout(GRACE)).unwrap();
+    }
+
+    fn let_one_through(&self) {
+        self.permit.send(()).unwrap();
+    }
 }
 
 impl Assess for Gated {
     fn assess(&self, requests: &[CitizenRequest]) -> jiesu::error::Result<Vec<Assessment>> {
-        self.permits.lock().unwrap().recv().unwrap();
+        // At the end of a test nobody listens any more.
+        let _ = self.entered.send(());
+        let _ = self.permits.lock().unwrap().recv();
         self.pipeline.assess(requests)
     }
 }
 
-async fn start_gated(queued: usize) -> (Server, mpsc::Sender<()>) {
+async fn start_gated(queued: u32) -> (Server, Gate) {
     let (permit, permits) = mpsc::channel();
-    let server =
-        start_with(|pipeline| Arc::new(Gated { pipeline, permits: Mutex::new(permits) }), queued).await;
-    (server, permit)
+    let (entered, entries) = mpsc::channel();
+    let gated = |pipeline| Arc::new(Gated { pipeline, entered, permits: Mutex::new(permits) }) as _;
+    let server = start_with(gated, queued).await;
+    let gate = Gate { entered: entries, permit };
+    (server, gate)
+}
+
+/// A gated server that has answered its warm-up.
+async fn serve_gated(queued: u32) -> (Server, Gate) {
+    let (server, gate) = start_gated(queued).await;
+    gate.wait_for_a_call();
+    gate.let_one_through();
+    wait_until_serving(&server).await;
+    (server, gate)
 }
 
 async fn wait_until_serving(server: &Server) {
@@ -155,7 +189,7 @@ async fn every_field_at_fault_is_named() {
     let server = start().await;
     let request = ClassifyTextRequest {
         title: "长".repeat(501),
-        area: "亚特兰蒂斯".to_owned(),
+        area: "亚特兰蒂斯".repeat(3000),
         category_count: Some(0),
         department_count: Some(21),
         request_id: "9".repeat(129),
@@ -165,7 +199,7 @@ async fn every_field_at_fault_is_named() {
     assert_eq!(status.code(), Code::InvalidArgument);
     let violations = status.get_details_bad_request().unwrap().field_violations;
     let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
-    assert_eq!(fields, ["title", "area", "category_count", "department_count", "request_id"]);
+    assert_eq!(fields, ["title", "text", "area", "category_count", "department_count", "request_id"]);
 }
 
 #[tokio::test]
@@ -246,69 +280,73 @@ async fn reflection_lists_the_services() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn health_is_serving_only_once_the_model_has_answered() {
-    let (server, permit) = start_gated(8).await;
+    let (server, gate) = start_gated(8).await;
+    gate.wait_for_a_call();
     assert_eq!(server.health().await, ServingStatus::NotServing);
-    permit.send(()).unwrap();
+    gate.let_one_through();
     wait_until_serving(&server).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_is_resource_exhausted_and_says_when_to_come_back() {
-    let (server, permit) = start_gated(1).await;
-    permit.send(()).unwrap();
-    wait_until_serving(&server).await;
-    // One call is with the model, one waits, so that of many more each is refused.
-    let calls: Vec<_> = (0..6)
-        .map(|_| {
-            let address = server.address;
-            tokio::spawn(async move {
-                let mut client = DispatchServiceClient::connect(format!("http://{address}")).await.unwrap();
-                client.classify_text(text("路灯不亮")).await
-            })
-        })
-        .collect();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    for _ in 0..6 {
-        // The refused calls need no permit; nobody waits for the surplus.
-        let _ = permit.send(());
-    }
-    let mut refused = 0;
-    for call in calls {
-        if let Err(status) = call.await.unwrap() {
-            assert_eq!(status.code(), Code::ResourceExhausted);
-            assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
-            refused += 1;
-        }
-    }
-    assert!(refused >= 4, "{refused}");
+    let (server, gate) = serve_gated(2).await;
+    let mut client = server.client().await;
+    let requests = vec![text("路灯不亮"); 2];
+    let call = tokio::spawn({
+        let mut client = client.clone();
+        async move { client.batch_classify_texts(BatchClassifyTextsRequest { requests }).await }
+    });
+    gate.wait_for_a_call();
+    let status = client.classify_text(text("路灯不亮")).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
+    gate.let_one_through();
+    assert_eq!(call.await.unwrap().unwrap().into_inner().results.len(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_overdue_call_is_deadline_exceeded() {
-    let (server, permit) = start_gated(8).await;
-    permit.send(()).unwrap();
-    wait_until_serving(&server).await;
+    let (server, gate) = serve_gated(8).await;
     let mut request = Request::new(text("路灯不亮"));
-    request.metadata_mut().insert("grpc-timeout", "200m".parse().unwrap());
+    request.metadata_mut().insert("grpc-timeout", "1000m".parse().unwrap());
     let status = server.client().await.classify_text(request).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
-    permit.send(()).unwrap();
+    gate.let_one_through();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn shutdown_finishes_the_call_in_flight_and_then_ends() {
-    let (server, permit) = start_gated(8).await;
-    permit.send(()).unwrap();
-    wait_until_serving(&server).await;
+    let (server, gate) = serve_gated(8).await;
     let mut client = server.client().await;
     let call = tokio::spawn(async move { client.classify_text(text("路灯不亮")).await });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    gate.wait_for_a_call();
     server.shutdown.send(()).unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(!server.ended.is_finished(), "a call is in flight");
-    permit.send(()).unwrap();
+    gate.let_one_through();
     assert!(call.await.unwrap().unwrap().into_inner().assessment.is_some());
     server.ended.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn who_watches_the_health_is_told_of_the_shutdown_and_does_not_hold_it_up() {
+    let server = start().await;
+    wait_until_serving(&server).await;
+    let request = HealthCheckRequest { service: String::new() };
+    let mut watch = HealthClient::new(server.channel().await).watch(request).await.unwrap().into_inner();
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    server.shutdown.send(()).unwrap();
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    let ended = tokio::time::timeout(GRACE / 2, server.ended).await;
+    ended.expect("the watch holds up the shutdown").unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_never_answers_does_not_hold_up_the_shutdown_for_ever() {
+    let (gated, gate) = start_gated(8).await;
+    gate.wait_for_a_call();
+    gated.shutdown.send(()).unwrap();
+    gated.ended.await.unwrap().unwrap();
 }

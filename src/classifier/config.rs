@@ -66,6 +66,9 @@ pub enum ModelConfigError {
     /// Another architecture.
     #[error("`model_type` is `{0}`; only `bert` is supported")]
     ModelType(String),
+    /// Positions that are told in a way that the encoder does not know.
+    #[error("`position_embedding_type` is `{0}`; only `absolute` is supported")]
+    PositionEmbedding(String),
     /// The encoder's shape does not hold together.
     #[error(transparent)]
     Bert(#[from] BertConfigError),
@@ -107,6 +110,7 @@ pub enum ModelConfigError {
 #[derive(Deserialize)]
 struct RawConfig {
     model_type: Option<String>,
+    position_embedding_type: Option<String>,
     problem_type: Option<String>,
     id2label: Option<Map<String, Value>>,
     jiesu: Option<RawExtension>,
@@ -138,6 +142,10 @@ impl ModelConfig {
         let raw: RawConfig = serde_json::from_str(text)?;
         if let Some(model_type) = raw.model_type.filter(|model_type| model_type != "bert") {
             return Err(ModelConfigError::ModelType(model_type));
+        }
+        let positions = raw.position_embedding_type.filter(|positions| positions != "absolute");
+        if let Some(positions) = positions {
+            return Err(ModelConfigError::PositionEmbedding(positions));
         }
         let bert: BertConfig = serde_json::from_str(text)?;
         bert.check()?;

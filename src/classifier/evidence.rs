@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::request::{Field, RequestText};
-use crate::tokenizer::EncodedText;
+use crate::tokenizer::{EncodedText, TokenSpan};
 
 /// Most spans that are shown.
 const MAX_SPANS: usize = 3;
@@ -22,44 +22,45 @@ pub struct EvidenceSpan {
 }
 
 /// Gathers the tokens' `contributions` by clause and keeps the strongest clauses, strongest first.
+///
+/// A span holds only words that the model has read: where the middle of a text was cut out, a clause ends.
 pub(super) fn spans(text: &RequestText, encoded: &EncodedText, contributions: &[f32]) -> Vec<EvidenceSpan> {
-    let mut spans: Vec<EvidenceSpan> = [Field::Title, Field::Text]
+    let mut clauses = clauses(text, encoded, contributions);
+    clauses.retain(|(_, weight)| *weight > 0.0);
+    clauses.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let least = clauses.first().map_or(0.0, |(_, strongest)| strongest * MIN_SHARE);
+    clauses
         .into_iter()
-        .flat_map(|field| {
-            clauses(text.normalized(field)).into_iter().filter_map(move |clause| {
-                let weight = encoded
-                    .spans
-                    .iter()
-                    .zip(contributions)
-                    .filter(|(span, _)| {
-                        span.is_some_and(|span| span.field == field && clause.contains(&span.start))
-                    })
-                    .map(|(_, contribution)| contribution)
-                    .sum();
-                Some(EvidenceSpan { field, chars: text.original_chars(field, clause.clone())?, weight })
-            })
+        .take(MAX_SPANS)
+        .take_while(|(_, weight)| *weight >= least)
+        .filter_map(|(TokenSpan { field, start, end }, weight)| {
+            Some(EvidenceSpan { field, chars: text.original_chars(field, start..end)?, weight })
         })
-        .filter(|span| span.weight > 0.0)
-        .collect();
-    spans.sort_by(|a, b| b.weight.total_cmp(&a.weight));
-    let least = spans.first().map_or(0.0, |strongest| strongest.weight * MIN_SHARE);
-    spans.truncate(MAX_SPANS);
-    spans.retain(|span| span.weight >= least);
-    spans
+        .collect()
 }
 
-/// The byte ranges between punctuation marks, trimmed of spaces.
-fn clauses(words: &str) -> Vec<Range<usize>> {
-    let mut clauses = Vec::new();
-    let mut start = 0;
-    for (end, mark) in words.match_indices(is_clause_end).chain([(words.len(), "")]) {
-        let clause = &words[start..end];
-        let trimmed = clause.trim();
-        if !trimmed.is_empty() {
-            let first = start + (clause.len() - clause.trim_start().len());
-            clauses.push(first..first + trimmed.len());
+/// Runs of neighbouring tokens without a punctuation mark, with the sum of their contributions.
+fn clauses(text: &RequestText, encoded: &EncodedText, contributions: &[f32]) -> Vec<(TokenSpan, f32)> {
+    let mut clauses: Vec<(TokenSpan, f32)> = Vec::new();
+    let mut open = false;
+    for (span, contribution) in encoded.spans.iter().zip(contributions) {
+        let Some(span) = span else {
+            open = false;
+            continue;
+        };
+        let words = text.normalized(span.field);
+        if words[span.start..span.end].contains(is_clause_end) {
+            open = false;
+            continue;
         }
-        start = end + mark.len();
+        match clauses.last_mut() {
+            Some((clause, weight)) if open && words[clause.end..span.start].trim().is_empty() => {
+                clause.end = span.end;
+                *weight += contribution;
+            }
+            _ => clauses.push((*span, *contribution)),
+        }
+        open = true;
     }
     clauses
 }
@@ -71,29 +72,34 @@ fn is_clause_end(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tokenizer::TokenSpan;
 
-    #[test]
-    fn clauses_lie_between_punctuation_marks() {
-        let words = "路灯坏了, 晚上很黑。 ";
-        let clauses: Vec<&str> = clauses(words).into_iter().map(|clause| &words[clause]).collect();
-        assert_eq!(clauses, ["路灯坏了", "晚上很黑"]);
+    /// Every character of the text but those in `left_out` as a token of its own.
+    fn encoded(request: &RequestText, left_out: Range<usize>) -> EncodedText {
+        let spans: Vec<_> = request
+            .normalized(Field::Text)
+            .char_indices()
+            .enumerate()
+            .filter(|(position, _)| !left_out.contains(position))
+            .map(|(_, (start, c))| Some(TokenSpan { field: Field::Text, start, end: start + c.len_utf8() }))
+            .collect();
+        EncodedText { input_ids: vec![0; spans.len()], token_type_ids: vec![0; spans.len()], spans }
     }
 
     #[test]
     fn the_strongest_clause_comes_first_and_points_into_the_original() {
         let request = RequestText::new("", "您好，路燈壞了").unwrap();
-        let normalized = request.normalized(Field::Text).to_owned();
-        let spans = normalized
-            .char_indices()
-            .map(|(start, c)| Some(TokenSpan { field: Field::Text, start, end: start + c.len_utf8() }))
-            .collect::<Vec<_>>();
-        let encoded =
-            EncodedText { input_ids: vec![0; spans.len()], token_type_ids: vec![0; spans.len()], spans };
         let contributions = [0.1, 0.1, 0.0, 0.5, 0.5, 0.4, 0.2];
-        let evidence = super::spans(&request, &encoded, &contributions);
+        let evidence = spans(&request, &encoded(&request, 0..0), &contributions);
         assert_eq!(evidence.len(), 1);
         assert_eq!(evidence[0].chars, 3..7);
         assert!((evidence[0].weight - 1.6).abs() < 1e-6);
+    }
+
+    #[test]
+    fn words_that_the_model_has_not_read_are_no_evidence() {
+        let request = RequestText::new("", "路灯坏了很久请尽快修").unwrap();
+        let evidence = spans(&request, &encoded(&request, 4..7), &[0.5; 7]);
+        let chars: Vec<_> = evidence.into_iter().map(|span| span.chars).collect();
+        assert_eq!(chars, [0..4, 7..10]);
     }
 }

@@ -18,6 +18,7 @@ mod prediction;
 pub use calibration::{Calibration, CalibrationError, CertifiedThreshold, HeadCalibration};
 pub use config::{HeadConfig, ModelConfig, ModelConfigError, PRIMARY_HEAD, Pooling, Problem};
 pub use evidence::EvidenceSpan;
+pub(crate) use head::weight_prefix;
 pub use head::{ClassificationHead, HeadWeights};
 pub use prediction::{MULTI_LABEL_THRESHOLD, ranked, sigmoid, softmax};
 
@@ -158,7 +159,11 @@ impl SequenceClassifier {
     ///
     /// # Errors
     /// If the arithmetic fails or yields what is no number.
-    pub fn classify(&self, texts: &[RequestText]) -> Result<Vec<Classification>, ModelError> {
+    pub fn classify<'a>(
+        &self,
+        texts: impl IntoIterator<Item = &'a RequestText>,
+    ) -> Result<Vec<Classification>, ModelError> {
+        let texts: Vec<&RequestText> = texts.into_iter().collect();
         let encoded = texts
             .iter()
             .map(|text| self.tokenizer.encode(text, self.max_tokens))
@@ -170,7 +175,7 @@ impl SequenceClassifier {
             let inputs: Vec<EncodedText> = batch.iter().map(|&index| encoded[index].clone()).collect();
             let states = self.encoder.encode(&inputs)?;
             for (&index, states) in batch.iter().zip(states.texts()) {
-                answers[index] = Some(self.classify_states(&states?, &texts[index], &encoded[index])?);
+                answers[index] = Some(self.classify_states(&states?, texts[index], &encoded[index])?);
             }
         }
         Ok(answers.into_iter().flatten().collect())

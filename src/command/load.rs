@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::classifier::SequenceClassifier;
 use crate::cli::model::ModelArgs;
 use crate::dispatch::Directory;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pipeline::Pipeline;
 use crate::registry::ModelFiles;
 use crate::taxonomy::Taxonomy;
@@ -38,6 +38,6 @@ pub(super) fn taxonomy(args: &ModelArgs) -> Result<Arc<Taxonomy>> {
 pub(super) fn directory(args: &ModelArgs, taxonomy: &Taxonomy) -> Result<Arc<Directory>> {
     Ok(match &args.directory {
         Some(file) => Arc::new(Directory::load(file, taxonomy)?),
-        None => Arc::new(Directory::built_in_for(taxonomy)?),
+        None => Arc::new(Directory::built_in_for(taxonomy).map_err(Error::BuiltInDirectory)?),
     })
 }

@@ -15,10 +15,10 @@ use crate::cli::serve::{LogFormat, ServeArgs};
 use crate::server::{self, ServerConfig};
 
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
-    init_logging(args.log_format);
+    init_logging(args.log_format)?;
     let pipeline = Arc::new(load::pipeline(&args.model)?);
     let config = ServerConfig {
-        batcher: BatcherConfig { max_queued_calls: args.max_queued_calls },
+        batcher: BatcherConfig { max_queued_texts: args.max_queued_texts },
         shutdown_grace: Duration::from_secs(args.shutdown_grace),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -34,18 +34,27 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
                 _ = interrupt.recv() => {}
             }
         };
-        server::run(listener, pipeline, config, shutdown).await
+        server::run(listener, Arc::clone(&pipeline), pipeline, config, shutdown).await
     })?;
     // The model's thread may still be in a long batch that nobody waits for.
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
 }
 
-fn init_logging(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+fn init_logging(format: LogFormat) -> anyhow::Result<()> {
+    let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
+        Ok(filter) => EnvFilter::try_new(&filter).with_context(|| format!("RUST_LOG is `{filter}`"))?,
+        Err(_) => EnvFilter::new("info"),
+    };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
     }
+    // The message of a panic may quote the text that was worked on.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "a panic");
+    }));
+    Ok(())
 }

@@ -63,6 +63,8 @@ pub struct DepartmentSuggestion {
     pub probability: f32,
     /// Why it is listed, in the words above.
     pub reason: String,
+    /// The clause of the city's catalogue (派单目录) behind the reason; empty where there is none.
+    pub clause: String,
 }
 
 /// Suggests who should act: one lead, then supporting departments by falling probability, then the territorial unit.
@@ -138,6 +140,7 @@ impl Candidate<'_> {
             role,
             probability: self.probability,
             reason: self.reasons().join("+"),
+            clause: String::new(),
         }
     }
 }
@@ -233,6 +236,7 @@ fn territorial(area: Option<&Area>, local: Option<&Candidate<'_>>) -> Option<Dep
         role: DepartmentRole::Territorial,
         probability: local.map_or(0.0, |local| local.probability),
         reason: reasons.join("+"),
+        clause: String::new(),
     })
 }
 

@@ -6,7 +6,6 @@
 
 pub mod confusion;
 pub mod figures;
-mod reading;
 pub mod report;
 pub mod rows;
 pub mod scores;

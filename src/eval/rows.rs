@@ -1,17 +1,16 @@
 //! Evaluation rows: texts with the labels that they should get, from JSON lines or CSV.
 //!
-//! Both formats are UTF-8; a byte-order mark is skipped. A row whose label is missing, null or empty is left out and
-//! counted. A row with an empty text but a title is read with the title as its text. All broken rows are told at once.
+//! A row whose label is missing, null or empty is left out and counted. A row with an empty text but a title is read
+//! with the title as its text.
 
-use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::reading::{Format, Reading, decode};
 use crate::classifier::Problem;
 use crate::request::RequestText;
+use crate::table::{Labels, Row, Table, TableError};
 
-/// How many broken rows an error shows.
-const SHOWN_FAULTS: usize = 10;
+/// The title column, where none is named.
+const DEFAULT_TITLE_COLUMN: &str = "title";
 
 /// Which columns (keys, in JSON) of a file hold what.
 #[derive(Debug, Clone)]
@@ -44,67 +43,19 @@ pub enum GoldLabels {
 /// Why there are no rows to evaluate on.
 #[derive(Debug, thiserror::Error)]
 pub enum RowsError {
-    /// The file cannot be read.
-    #[error("cannot read `{file}`: {source}")]
-    Read {
-        /// The file.
-        file: String,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// Neither JSON lines nor CSV.
-    #[error("`{file}` is neither .jsonl (.ndjson) nor .csv\nhint: save a spreadsheet as CSV UTF-8")]
-    Format {
-        /// The file.
-        file: String,
-    },
-    /// Some other encoding, most often GBK or UTF-16.
-    #[error("{file}:{line}: the text is not UTF-8\nhint: convert it first, `iconv -f {guess} -t UTF-8`")]
-    Encoding {
-        /// The file.
-        file: String,
-        /// The first line that is not UTF-8.
-        line: usize,
-        /// The encoding that the file may have, as `iconv` names it.
-        guess: &'static str,
-    },
-    /// No row has such a column.
-    #[error("`{file}` has no column `{column}`\nhint: its columns are {}", list(columns))]
-    MissingColumn {
-        /// The file.
-        file: String,
-        /// The column that was asked for.
-        column: String,
-        /// The columns that there are.
-        columns: Vec<String>,
-    },
-    /// Rows that cannot be used.
-    #[error("{}", Broken { file, faults })]
-    Broken {
-        /// The file.
-        file: String,
-        /// At least one fault.
-        faults: Vec<RowFault>,
-    },
+    /// The file or its rows cannot be used.
+    #[error(transparent)]
+    Table(#[from] TableError),
     /// Nothing to compare with.
-    #[error("none of the {rows} rows of `{file}` has a label in column `{column}`")]
+    #[error("none of the {rows} rows of `{path}` has a label in column `{column}`")]
     NoLabel {
         /// The file.
-        file: String,
+        path: PathBuf,
         /// The label column.
         column: String,
         /// The number of rows.
         rows: usize,
     },
-}
-
-/// What is wrong with one row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RowFault {
-    /// The line that the row starts on, counted from 1.
-    pub line: u64,
-    /// What is wrong, without the citizen's words.
-    pub problem: String,
 }
 
 impl LabelledRows {
@@ -113,20 +64,21 @@ impl LabelledRows {
     /// # Errors
     /// If the file cannot be read, is no UTF-8 JSON lines or CSV, lacks a column, has broken rows, or has no label.
     pub fn read(path: &Path, columns: &Columns, problem: Problem) -> Result<Self, RowsError> {
-        let file = path.display().to_string();
-        let format = Format::of(path).ok_or_else(|| RowsError::Format { file: file.clone() })?;
-        let bytes = std::fs::read(path).map_err(|source| RowsError::Read { file: file.clone(), source })?;
-        let content = decode(&file, &bytes)?;
-        let mut reading = Reading::new(columns, problem);
-        match format {
-            Format::JsonLines => reading.json_lines(content),
-            Format::Csv => reading.csv(content),
+        let table = Table::read(path)?;
+        let asked = [Some(&columns.text), columns.title.as_ref(), Some(&columns.label)];
+        table.require_columns(asked.into_iter().flatten())?;
+        let read = table.map_rows(|row| labelled(row, columns, problem))?;
+        let rows = read.len();
+        let (texts, labels): (Vec<_>, Vec<_>) = read.into_iter().flatten().unzip();
+        if texts.is_empty() {
+            let (path, column) = (path.to_owned(), columns.label.clone());
+            return Err(RowsError::NoLabel { path, column, rows });
         }
-        reading.finish(file)
-    }
-
-    pub(super) fn new(texts: Vec<RequestText>, gold: GoldLabels, without_label: usize) -> Self {
-        Self { texts, gold, without_label }
+        let gold = match problem {
+            Problem::SingleLabelClassification => GoldLabels::One(labels.into_iter().flatten().collect()),
+            Problem::MultiLabelClassification => GoldLabels::Many(labels),
+        };
+        Ok(Self { without_label: rows - texts.len(), texts, gold })
     }
 
     /// The texts.
@@ -158,26 +110,28 @@ impl LabelledRows {
     }
 }
 
-fn list(names: &[String]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
-struct Broken<'a> {
-    file: &'a str,
-    faults: &'a [RowFault],
-}
-
-impl fmt::Display for Broken<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, RowFault { line, problem }) in self.faults.iter().take(SHOWN_FAULTS).enumerate() {
-            let separator = if position == 0 { "" } else { "\n" };
-            write!(f, "{separator}{}:{line}: {problem}", self.file)?;
+/// The text and the labels of a row, exactly one for a single-label problem; `None` for a row without a label.
+fn labelled(
+    row: &Row,
+    columns: &Columns,
+    problem: Problem,
+) -> Result<Option<(RequestText, Vec<String>)>, String> {
+    let column = &columns.label;
+    let labels = match (row.labels(column, false)?, problem) {
+        (None, _) => return Ok(None),
+        (Some(Labels::One(label)), Problem::SingleLabelClassification) => vec![label],
+        (Some(Labels::Many(labels)), Problem::MultiLabelClassification) => labels,
+        (Some(Labels::Many(_)), Problem::SingleLabelClassification) => {
+            return Err(format!("`{column}` holds a list, not one label"));
         }
-        match self.faults.len().saturating_sub(SHOWN_FAULTS) {
-            0 => Ok(()),
-            more => write!(f, "\nand {more} more broken rows"),
+        (Some(Labels::One(_)), Problem::MultiLabelClassification) => {
+            return Err(format!("`{column}` holds one label, not a JSON list of labels, as [\"a\", \"b\"]"));
         }
-    }
+    };
+    let title = columns.title.as_deref().unwrap_or(DEFAULT_TITLE_COLUMN);
+    let (title, text) = row.title_and_text(title, &columns.text)?;
+    let text = RequestText::new(title, text).map_err(|error| error.to_string())?;
+    Ok(Some((text, labels)))
 }
 
 #[cfg(test)]
@@ -185,12 +139,7 @@ mod tests {
     use super::*;
     use crate::request::Field;
 
-    fn read(
-        name: &str,
-        content: impl AsRef<[u8]>,
-        columns: &Columns,
-        problem: Problem,
-    ) -> Result<LabelledRows, String> {
+    fn read(name: &str, content: &str, columns: &Columns, problem: Problem) -> Result<LabelledRows, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();
@@ -198,7 +147,7 @@ mod tests {
             .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
     }
 
-    fn one(name: &str, content: impl AsRef<[u8]>) -> Result<LabelledRows, String> {
+    fn one(name: &str, content: &str) -> Result<LabelledRows, String> {
         read(name, content, &columns("label"), Problem::SingleLabelClassification)
     }
 
@@ -244,39 +193,23 @@ mod tests {
             assert_eq!(rows.without_label(), 1);
         }
         let error = read("rows.csv", "text,label\n一,fraud\n", &columns("label"), many).unwrap_err();
-        assert!(error.starts_with("rows.csv:2: `label` holds a text, not a JSON list"), "{error}");
+        assert!(error.starts_with("rows.csv:2: `label` holds one label, not a JSON list"), "{error}");
     }
 
     #[test]
-    fn tells_every_broken_json_row_without_its_words() {
-        let content = "{\"text\": \"好的\", \"label\": \"a\"}\n{\"text\": \"坏\n\"一句话\"\n\
-            {\"text\": 3, \"label\": \"a\"}\n{\"text\": \"\", \"label\": \"a\"}\n{\"text\": \"五\", \"label\": [\"a\"]}";
+    fn tells_rows_that_cannot_be_read_and_those_that_cannot_be_used_at_once() {
+        let content = "{\"text\": \"好的\", \"label\": \"a\"}\n{\"text\": 3, \"label\": \"a\"}\n\"一句话\"\n\
+            {\"text\": \"\", \"label\": \"a\"}\n{\"text\": \"五\", \"label\": [\"a\"]}";
         let error = one("rows.jsonl", content).unwrap_err();
         let lines: Vec<_> = error.lines().collect();
-        assert_eq!(lines.len(), 5, "{error}");
-        assert!(
-            lines[0].starts_with("rows.jsonl:2: is not JSON: EOF while parsing a string at column"),
-            "{error}"
-        );
-        assert_eq!(lines[1], "rows.jsonl:3: is not a JSON object");
-        assert_eq!(lines[2], "rows.jsonl:4: `text` holds a number, not a text");
-        assert_eq!(lines[3], "rows.jsonl:5: text: is empty; pass the citizen's words");
-        assert_eq!(lines[4], "rows.jsonl:6: `label` holds a list, not one label");
-    }
-
-    #[test]
-    fn tells_a_csv_row_with_too_few_fields_and_counts_what_it_does_not_show() {
-        let error = one("rows.csv", "text,label\n一,a\n二\n").unwrap_err();
-        assert_eq!(error, "rows.csv:3: has 1 fields, but the header has 2");
-        let error = one("rows.csv", "text,label\r\n\"一\n二\",a\r\n\r\n三\r\n").unwrap_err();
         assert_eq!(
-            error, "rows.csv:5: has 1 fields, but the header has 2",
-            "after a line break and an empty line"
-        );
-        let error = one("rows.csv", format!("text,label\n{}", "二\n".repeat(12))).unwrap_err();
-        assert!(
-            error.ends_with("rows.csv:11: has 1 fields, but the header has 2\nand 2 more broken rows"),
-            "{error}"
+            lines,
+            [
+                "rows.jsonl:2: `text` holds a number, not a text",
+                "rows.jsonl:3: is not a JSON object",
+                "rows.jsonl:4: text: is empty; pass the citizen's words",
+                "rows.jsonl:5: `label` holds a list, not one label",
+            ]
         );
     }
 
@@ -296,33 +229,11 @@ mod tests {
 
     #[test]
     fn refuses_a_file_without_labels() {
-        let none = "none of the 0 rows of `rows.csv` has a label in column `label`";
-        assert_eq!(one("rows.csv", "").unwrap_err(), none);
-        assert_eq!(one("rows.csv", "text,label\n").unwrap_err(), none);
-        assert!(
-            one("rows.jsonl", "{\"text\": \"一\", \"label\": null}")
-                .unwrap_err()
-                .starts_with("none of the 1 rows")
-        );
-    }
-
-    #[test]
-    fn refuses_other_encodings_and_formats_with_a_way_out() {
-        // 诉求 in GBK.
-        let error = one("rows.csv", b"text,label\n\xcb\xdf\xc7\xf3,a\n").unwrap_err();
         assert_eq!(
-            error,
-            "rows.csv:2: the text is not UTF-8\nhint: convert it first, `iconv -f GB18030 -t UTF-8`"
+            one("rows.jsonl", "{\"text\": \"一\", \"label\": null}").unwrap_err(),
+            "none of the 1 rows of `rows.jsonl` has a label in column `label`"
         );
-        assert!(one("rows.csv", b"\xff\xfet\0e\0").unwrap_err().contains("-f UTF-16"));
-        assert!(one("rows.xlsx", "").unwrap_err().contains("hint: save a spreadsheet as CSV UTF-8"));
-        assert!(one("rows", "").is_err());
-        let missing = LabelledRows::read(
-            Path::new("no/such.csv"),
-            &columns("label"),
-            Problem::SingleLabelClassification,
-        );
-        assert!(missing.unwrap_err().to_string().starts_with("cannot read `no/such.csv`: "));
+        assert_eq!(one("rows.csv", "text,label\n").unwrap_err(), "`rows.csv` has no rows");
     }
 
     #[test]

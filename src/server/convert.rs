@@ -1,7 +1,7 @@
 //! Between the protocol's messages and the crate's own types.
 
 use crate::assessment::{Assessment, Decision, DecisionAction, Evidence, Label};
-use crate::classifier::{HeadConfig, Problem, SequenceClassifier};
+use crate::classifier::{HeadConfig, Problem};
 use crate::dispatch::{DepartmentRole, DepartmentSuggestion};
 use crate::pb;
 use crate::pipeline::{CitizenRequest, Pipeline};
@@ -17,10 +17,16 @@ pub const MAX_REQUEST_ID_CHARS: usize = 128;
 /// How many categories and departments are returned unless the caller says otherwise.
 const DEFAULT_COUNT: usize = 3;
 
-/// A checked request and how much of the answer its caller wants.
+/// A checked request and what its caller wants of the answer.
 #[derive(Debug)]
 pub(super) struct Inquiry {
     pub(super) request: CitizenRequest,
+    pub(super) wish: Wish,
+}
+
+/// How much of an answer a caller wants.
+#[derive(Debug)]
+pub(super) struct Wish {
     category_count: usize,
     department_count: usize,
 }
@@ -38,7 +44,9 @@ impl Inquiry {
             violations.push(Violation { field: "request_id", problem });
         }
         match request {
-            Ok(request) if violations.is_empty() => Ok(Self { request, category_count, department_count }),
+            Ok(request) if violations.is_empty() => {
+                Ok(Self { request, wish: Wish { category_count, department_count } })
+            }
             Ok(_) => Err(RequestError { violations }),
             Err(mut error) => {
                 error.violations.append(&mut violations);
@@ -46,9 +54,11 @@ impl Inquiry {
             }
         }
     }
+}
 
+impl Wish {
     /// The answer as the caller wants it.
-    pub(super) fn answer(&self, assessment: Assessment) -> pb::Assessment {
+    pub(super) fn grant(&self, assessment: Assessment) -> pb::Assessment {
         assessment.with_counts(self.category_count, self.department_count).into()
     }
 }
@@ -64,11 +74,12 @@ fn count(field: &'static str, value: Option<i32>, violations: &mut Vec<Violation
     }
 }
 
-pub(super) fn item_error(status: &tonic::Status, violations: &[Violation]) -> pb::ItemError {
+pub(super) fn item_error(error: &RequestError) -> pb::ItemError {
     pb::ItemError {
-        code: status.code().into(),
-        message: status.message().to_owned(),
-        violations: violations
+        code: tonic::Code::InvalidArgument.into(),
+        message: error.to_string(),
+        violations: error
+            .violations
             .iter()
             .map(|Violation { field, problem }| pb::FieldViolation {
                 field: (*field).to_owned(),
@@ -140,7 +151,7 @@ impl From<DepartmentSuggestion> for pb::DepartmentSuggestion {
             role: role.into(),
             probability: suggestion.probability,
             reason: suggestion.reason,
-            clause: String::new(),
+            clause: suggestion.clause,
         }
     }
 }
@@ -158,13 +169,18 @@ impl From<Evidence> for pb::EvidenceSpan {
     }
 }
 
-pub(super) fn model(classifier: &SequenceClassifier) -> pb::Model {
+pub(super) fn model(pipeline: &Pipeline) -> pb::Model {
+    let (classifier, terms) = (pipeline.classifier(), pipeline.terms());
     let head = |head: &HeadConfig| {
         let calibration = classifier.calibration().head(&head.name);
         pb::Head {
             name: head.name.clone(),
             multi_label: head.problem == Problem::MultiLabelClassification,
-            labels: head.labels.iter().map(str::to_owned).collect(),
+            labels: head
+                .labels
+                .iter()
+                .map(|label| terms.meaning(&head.name, label).map_or(label, |meaning| meaning.id).to_owned())
+                .collect(),
             calibration_sample_count: calibration.map_or(0, |head| saturated(head.sample_size)),
             thresholds: calibration
                 .into_iter()

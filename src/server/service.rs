@@ -1,19 +1,19 @@
 //! The RPCs of `DispatchService`: check, queue, answer.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use tonic::metadata::MetadataMap;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use super::convert::{self, Inquiry, MAX_BATCH_SIZE};
-use super::status;
+use super::{deadline, status};
 use crate::batcher::Batcher;
 use crate::pb::classify_text_result::Outcome;
 use crate::pb::dispatch_service_server::DispatchService;
 use crate::pb::{
-    BatchClassifyTextsRequest, BatchClassifyTextsResponse, ClassifyTextRequest, ClassifyTextResponse,
-    ClassifyTextResult, GetModelRequest, GetModelResponse, GetTaxonomyRequest, GetTaxonomyResponse,
+    Assessment, BatchClassifyTextsRequest, BatchClassifyTextsResponse, ClassifyTextRequest,
+    ClassifyTextResponse, ClassifyTextResult, GetModelRequest, GetModelResponse, GetTaxonomyRequest,
+    GetTaxonomyResponse,
 };
 use crate::pipeline::Pipeline;
 use crate::request::{RequestError, Violation};
@@ -25,6 +25,9 @@ pub struct Service {
     batcher: Batcher,
 }
 
+/// What became of one request of a call.
+type Answer = Result<Assessment, RequestError>;
+
 impl Service {
     /// Makes the service.
     pub fn new(pipeline: Arc<Pipeline>, batcher: Batcher) -> Self {
@@ -32,30 +35,42 @@ impl Service {
     }
 
     /// Answers the well-formed ones among `requests`, in their order.
-    async fn classify_items(
+    async fn answer(
         &self,
-        requests: &[ClassifyTextRequest],
+        requests: Vec<ClassifyTextRequest>,
         deadline: Option<Instant>,
-    ) -> Result<Vec<Outcome>, Status> {
-        let inquiries: Vec<Result<Inquiry, RequestError>> =
-            requests.iter().map(|request| Inquiry::new(&self.pipeline, request)).collect();
-        let valid: Vec<_> = inquiries.iter().flatten().map(|inquiry| inquiry.request.clone()).collect();
+    ) -> Result<Vec<Answer>, Status> {
+        let place = self.batcher.reserve(requests.len()).map_err(|error| status::from_error(&error))?;
+        let pipeline = Arc::clone(&self.pipeline);
+        // Normalising a full batch of long texts takes too long for a thread that others wait for.
+        let checked = tokio::task::spawn_blocking(move || {
+            requests.iter().map(|request| Inquiry::new(&pipeline, request)).collect::<Vec<_>>()
+        });
+        let inquiries = checked.await.map_err(|_| Status::internal("a request could not be checked"))?;
+        let mut valid = Vec::with_capacity(inquiries.len());
+        let wishes: Vec<_> = inquiries
+            .into_iter()
+            .map(|inquiry| {
+                let Inquiry { request, wish } = inquiry?;
+                valid.push(request);
+                Ok(wish)
+            })
+            .collect();
         let assessments = if valid.is_empty() {
             Vec::new()
         } else {
-            self.batcher.submit(valid, deadline).await.map_err(|error| status::from_error(&error))?
+            let answers = self.batcher.submit(place, valid, deadline).await;
+            answers.map_err(|error| status::from_error(&error))?
         };
         let mut assessments = assessments.into_iter();
-        inquiries
+        wishes
             .into_iter()
-            .map(|inquiry| match inquiry {
-                Ok(inquiry) => match assessments.next() {
-                    Some(assessment) => Ok(Outcome::Assessment(inquiry.answer(assessment))),
-                    None => Err(Status::internal("the model answered fewer requests than it was asked")),
-                },
-                Err(error) => {
-                    let status = status::invalid_argument(&error);
-                    Ok(Outcome::Error(convert::item_error(&status, &error.violations)))
+            .map(|wish| match wish {
+                Err(error) => Ok(Err(error)),
+                Ok(wish) => {
+                    let assessment = assessments.next();
+                    let fewer = || Status::internal("the model answered fewer requests than it was asked");
+                    Ok(Ok(wish.grant(assessment.ok_or_else(fewer)?)))
                 }
             })
             .collect()
@@ -68,45 +83,47 @@ impl DispatchService for Service {
         &self,
         request: Request<ClassifyTextRequest>,
     ) -> Result<Response<ClassifyTextResponse>, Status> {
-        let deadline = deadline(request.metadata());
+        let (begin, deadline) = (Instant::now(), deadline::of(&request));
         let request = request.into_inner();
-        let inquiry =
-            Inquiry::new(&self.pipeline, &request).map_err(|error| status::invalid_argument(&error))?;
-        let assessments = self
-            .batcher
-            .submit(vec![inquiry.request.clone()], deadline)
-            .await
-            .map_err(|error| status::from_error(&error))?;
-        let assessment = assessments.into_iter().next().map(|assessment| inquiry.answer(assessment));
-        Ok(Response::new(ClassifyTextResponse { assessment, request_id: request.request_id }))
+        let request_id = request.request_id.clone();
+        let answer = self.answer(vec![request], deadline).await;
+        let answer = answer.and_then(|mut answers| match answers.pop() {
+            Some(Ok(assessment)) => Ok(assessment),
+            Some(Err(error)) => Err(status::invalid_argument(&error)),
+            None => Err(Status::internal("the model did not answer")),
+        });
+        log("ClassifyText", 1, begin, answer.as_ref().err());
+        Ok(Response::new(ClassifyTextResponse { assessment: Some(answer?), request_id }))
     }
 
     async fn batch_classify_texts(
         &self,
         request: Request<BatchClassifyTextsRequest>,
     ) -> Result<Response<BatchClassifyTextsResponse>, Status> {
-        let deadline = deadline(request.metadata());
+        let (begin, deadline) = (Instant::now(), deadline::of(&request));
         let requests = request.into_inner().requests;
-        if !(1..=MAX_BATCH_SIZE).contains(&requests.len()) {
-            let problem = format!("has {} items; a batch has 1 to {MAX_BATCH_SIZE}", requests.len());
+        let texts = requests.len();
+        let answers = if (1..=MAX_BATCH_SIZE).contains(&texts) {
+            let ids: Vec<String> = requests.iter().map(|request| request.request_id.clone()).collect();
+            self.answer(requests, deadline).await.map(|answers| ids.into_iter().zip(answers))
+        } else {
+            let problem = format!("has {texts} items; a batch has 1 to {MAX_BATCH_SIZE}");
             let violations = vec![Violation { field: "requests", problem }];
-            return Err(status::invalid_argument(&RequestError { violations }));
-        }
-        let outcomes = self.classify_items(&requests, deadline).await?;
-        let results = requests
-            .into_iter()
-            .zip(outcomes)
-            .map(|(request, outcome)| ClassifyTextResult {
-                request_id: request.request_id,
-                outcome: Some(outcome),
-            })
-            .collect();
-        Ok(Response::new(BatchClassifyTextsResponse { results }))
+            Err(status::invalid_argument(&RequestError { violations }))
+        };
+        log("BatchClassifyTexts", texts, begin, answers.as_ref().err());
+        let results = answers?.map(|(request_id, answer)| {
+            let outcome = match answer {
+                Ok(assessment) => Outcome::Assessment(assessment),
+                Err(error) => Outcome::Error(convert::item_error(&error)),
+            };
+            ClassifyTextResult { request_id, outcome: Some(outcome) }
+        });
+        Ok(Response::new(BatchClassifyTextsResponse { results: results.collect() }))
     }
 
     async fn get_model(&self, _: Request<GetModelRequest>) -> Result<Response<GetModelResponse>, Status> {
-        let model = convert::model(self.pipeline.classifier());
-        Ok(Response::new(GetModelResponse { model: Some(model) }))
+        Ok(Response::new(GetModelResponse { model: Some(convert::model(&self.pipeline)) }))
     }
 
     async fn get_taxonomy(
@@ -117,43 +134,8 @@ impl DispatchService for Service {
     }
 }
 
-/// When the caller stops waiting, from the header `grpc-timeout`: up to eight digits and a unit.
-///
-/// A little earlier than the caller's own clock: tonic ends overdue calls itself, but as `CANCELLED`.
-fn deadline(metadata: &MetadataMap) -> Option<Instant> {
-    let timeout = metadata.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = timeout.split_at_checked(timeout.len().checked_sub(1)?)?;
-    let value: u64 = digits.parse().ok()?;
-    let timeout = match unit {
-        "H" => Duration::from_secs(value.checked_mul(3600)?),
-        "M" => Duration::from_secs(value.checked_mul(60)?),
-        "S" => Duration::from_secs(value),
-        "m" => Duration::from_millis(value),
-        "u" => Duration::from_micros(value),
-        "n" => Duration::from_nanos(value),
-        _ => return None,
-    };
-    let margin = (timeout / 10).min(Duration::from_millis(10));
-    Instant::now().checked_add(timeout.saturating_sub(margin))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn timeout(header: &str) -> Option<Duration> {
-        let mut metadata = MetadataMap::new();
-        metadata.insert("grpc-timeout", header.parse().unwrap());
-        deadline(&metadata).map(|deadline| deadline.saturating_duration_since(Instant::now()))
-    }
-
-    #[test]
-    fn reads_the_callers_deadline() {
-        for (header, seconds) in [("2S", 2), ("2000m", 2), ("1M", 60), ("1H", 3600)] {
-            let left = timeout(header).unwrap();
-            assert!(left <= Duration::from_secs(seconds) && left > Duration::from_secs(seconds - 1));
-        }
-        assert_eq!(timeout("soon"), None);
-        assert_eq!(timeout("S"), None);
-    }
+/// One line a call: what, how much, how long, how it ended; never the words.
+fn log(method: &'static str, texts: usize, begin: Instant, failure: Option<&Status>) {
+    let code = failure.map_or(Code::Ok, Status::code);
+    tracing::info!(method, texts, milliseconds = begin.elapsed().as_millis() as u64, ?code, "call");
 }

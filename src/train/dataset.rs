@@ -1,7 +1,7 @@
 //! From rows to encoded texts with the targets of each head.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -9,40 +9,12 @@ use sha2::{Digest, Sha256};
 use crate::classifier::{HeadConfig, Problem};
 use crate::label::{LabelError, LabelSet};
 use crate::request::{Field, MAX_TEXT_CHARS, MAX_TITLE_CHARS, RequestText};
+use crate::table::{Labels, Row, Table, TableError};
 use crate::tokenizer::{TextTokenizer, TokenizerError};
 
-use super::bert::PackedBatch;
+use super::example::Example;
 use super::loss::Target;
-use super::ops::{Sequences, TokenRows};
-use super::table::{Labels, Row, Table, TableError};
-
-/// Which columns hold what.
-#[derive(Debug, Clone)]
-pub struct TextColumns {
-    /// The words.
-    pub text: String,
-    /// The title; rows need not have one.
-    pub title: String,
-    /// The id by which rows of several files are known to be the same.
-    pub id: String,
-}
-
-impl Default for TextColumns {
-    fn default() -> Self {
-        Self { text: "text".into(), title: "title".into(), id: "id".into() }
-    }
-}
-
-/// A head and the column that teaches it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct HeadColumn {
-    /// The head's name.
-    pub head: String,
-    /// The column of the label or the list of labels.
-    pub column: String,
-    /// Whether a text in the column is a list separated by `;`, as in CSV files.
-    pub list: bool,
-}
+use super::settings::{HeadColumn, TextColumns};
 
 /// Why data cannot be trained on.
 #[derive(Debug, thiserror::Error)]
@@ -50,16 +22,6 @@ pub enum DatasetError {
     /// A file or row cannot be read.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// No row has the column.
-    #[error("`{path}` has no column `{column}`\nhint: it has {columns}")]
-    NoColumn {
-        /// The file.
-        path: PathBuf,
-        /// The column asked for.
-        column: String,
-        /// What there is.
-        columns: String,
-    },
     /// No row is left to learn from.
     #[error("`{path}` has no row with a label in `{column}` that may be trained on")]
     NoRows {
@@ -87,37 +49,6 @@ pub enum DatasetError {
     /// The tokenizer failed.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
-}
-
-/// A text ready for the encoder.
-#[derive(Debug, Clone)]
-pub(crate) struct Example {
-    input_ids: Box<[u32]>,
-    /// How many of the tokens are of the first segment.
-    first_segment: usize,
-    /// One a head that the set teaches.
-    pub(crate) targets: Box<[Target]>,
-}
-
-impl Example {
-    /// The number of tokens.
-    pub(crate) fn len(&self) -> usize {
-        self.input_ids.len()
-    }
-}
-
-/// Puts texts one after the other.
-pub(crate) fn pack(examples: &[&Example]) -> PackedBatch {
-    let tokens = examples.iter().flat_map(|example| {
-        example.input_ids.iter().zip(0..).map(|(&word, position)| {
-            let token_type = u32::from(position as usize >= example.first_segment);
-            TokenRows { word, position, token_type }
-        })
-    });
-    PackedBatch {
-        tokens: tokens.collect(),
-        sequences: Sequences::new(examples.iter().map(|example| example.len())),
-    }
 }
 
 /// A row whose text has been read, before its labels have numbers.
@@ -159,9 +90,7 @@ pub(crate) struct Excluded {
 impl Excluded {
     /// Bars the ids of a file.
     pub(crate) fn add_ids(&mut self, table: &Table, columns: &TextColumns) -> Result<(), TableError> {
-        for row in &table.rows {
-            self.ids.extend(row.value(&columns.id).map_err(|problem| table.fault(row, problem))?);
-        }
+        self.ids.extend(table.map_rows(|row| row.value(&columns.id))?.into_iter().flatten());
         Ok(())
     }
 
@@ -182,14 +111,11 @@ impl TextRows {
         let mut rows = Vec::new();
         let mut counts = RowCounts::default();
         for table in tables {
-            require_columns(table, columns, heads)?;
-            counts.read += table.rows.len();
-            let read: Vec<_> = table
-                .rows
-                .par_iter()
-                .map(|row| read_row(table, row, columns, heads, excluded))
-                .collect::<Result<_, _>>()?;
-            for read in read {
+            table.require_columns(
+                std::iter::once(&columns.text).chain(heads.iter().map(|head| &head.column)),
+            )?;
+            for read in table.map_rows(|row| read_row(row, columns, heads, excluded))? {
+                counts.read += 1;
                 match read {
                     ReadRow::ExcludedById => counts.excluded_by_id += 1,
                     ReadRow::ExcludedByText => counts.excluded_by_text += 1,
@@ -201,10 +127,12 @@ impl TextRows {
                 }
             }
         }
-        let digests =
-            tables.iter().map(|table| (table.path.display().to_string(), table.digest.clone())).collect();
+        let digests = tables
+            .iter()
+            .map(|table| (table.path().display().to_string(), table.digest().to_owned()))
+            .collect();
         if let (true, Some(table), Some(head)) = (rows.is_empty(), tables.first(), heads.first()) {
-            return Err(DatasetError::NoRows { path: table.path.clone(), column: head.column.clone() });
+            return Err(DatasetError::NoRows { path: table.path().to_owned(), column: head.column.clone() });
         }
         Ok(Self { rows, counts, digests })
     }
@@ -291,11 +219,7 @@ impl TextRows {
                             .collect(),
                     ),
                 });
-                Ok(Example {
-                    first_segment: encoded.token_type_ids.iter().filter(|segment| **segment == 0).count(),
-                    targets: targets.collect(),
-                    input_ids: encoded.input_ids.into(),
-                })
+                Ok(Example::new(encoded, targets.collect()))
             })
             .collect()
     }
@@ -324,48 +248,29 @@ enum ReadRow {
     Used { row: TextRow, cut: bool },
 }
 
-fn require_columns(table: &Table, columns: &TextColumns, heads: &[HeadColumn]) -> Result<(), DatasetError> {
-    let labels = heads.iter().map(|head| &head.column);
-    match std::iter::once(&columns.text).chain(labels).find(|column| !table.has_column(column)) {
-        None => Ok(()),
-        Some(column) => Err(DatasetError::NoColumn {
-            path: table.path.clone(),
-            column: column.clone(),
-            columns: table.columns(),
-        }),
-    }
-}
-
 fn read_row(
-    table: &Table,
     row: &Row,
     columns: &TextColumns,
     heads: &[HeadColumn],
     excluded: &Excluded,
-) -> Result<ReadRow, TableError> {
-    let fault = |problem: String| table.fault(row, problem);
-    if row.value(&columns.id).map_err(fault)?.is_some_and(|id| excluded.ids.contains(&id)) {
+) -> Result<ReadRow, String> {
+    if row.value(&columns.id)?.is_some_and(|id| excluded.ids.contains(&id)) {
         return Ok(ReadRow::ExcludedById);
     }
-    let labels = heads
-        .iter()
-        .map(|head| row.labels(&head.column, head.list).map_err(fault))
-        .collect::<Result<Vec<_>, _>>()?;
-    let (title, text) = (row.words(&columns.title).map_err(fault)?, row.words(&columns.text).map_err(fault)?);
-    let (title, text) = if text.trim().is_empty() { ("", title) } else { (title, text) };
+    let labels =
+        heads.iter().map(|head| row.labels(&head.column, head.list)).collect::<Result<Vec<_>, _>>()?;
+    let (title, text) = row.title_and_text(&columns.title, &columns.text)?;
     let (short_title, short_text) =
         (head_and_tail(title, MAX_TITLE_CHARS), head_and_tail(text, MAX_TEXT_CHARS));
-    let text = RequestText::new(&short_title, &short_text).map_err(|error| fault(error.to_string()))?;
+    let cut = short_text.len() < text.len();
+    let text = RequestText::new(&short_title, &short_text).map_err(|error| error.to_string())?;
     if excluded.texts.contains(text.normalized(Field::Text)) {
         return Ok(ReadRow::ExcludedByText);
     }
     if labels.iter().all(Option::is_none) {
         return Ok(ReadRow::WithoutLabel);
     }
-    Ok(ReadRow::Used {
-        cut: short_text.len() < row.words(&columns.text).map_err(fault)?.len(),
-        row: TextRow { text, labels },
-    })
+    Ok(ReadRow::Used { row: TextRow { text, labels }, cut })
 }
 
 /// Cuts the middle out of words that are longer than a request may be; the tokenizer would drop it anyway.
@@ -376,11 +281,6 @@ fn head_and_tail(words: &str, max_chars: usize) -> std::borrow::Cow<'_, str> {
     }
     let head = max_chars / 2;
     words.chars().take(head).chain(words.chars().skip(chars - (max_chars - head))).collect::<String>().into()
-}
-
-/// The tables of some files.
-pub(crate) fn read_tables<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Table>, TableError> {
-    paths.iter().map(|path| Table::read(path.as_ref())).collect()
 }
 
 #[cfg(test)]
@@ -456,7 +356,7 @@ mod tests {
     #[test]
     fn says_which_column_is_missing() {
         let error = read(&[head("kategory")], &Excluded::default()).err().unwrap().to_string();
-        assert!(error.contains("no column `kategory`") && error.contains("category, risks"), "{error}");
+        assert!(error.contains("no column `kategory`") && error.contains("`category`, `risks`"), "{error}");
     }
 
     #[test]

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use crate::encoder::{BertConfigError, WeightsError};
 use crate::registry::RegistryError;
+use crate::table::TableError;
 use crate::tokenizer::TokenizerError;
 
 use super::checkpoint::CheckpointError;
 use super::dataset::DatasetError;
 use super::init::InitError;
-use super::table::TableError;
 
 /// Why a run cannot start or go on.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use crate::classifier::{HeadConfig, Problem};
 use crate::eval::scores::{self, LabelCounts};
 
 use super::bert::Pass;
-use super::dataset::{Example, pack};
+use super::example::{Example, pack};
 use super::loss::Target;
 use super::model::TrainableModel;
 

@@ -24,6 +24,7 @@ mod checkpoint;
 mod dataset;
 mod error;
 mod evaluate;
+mod example;
 mod init;
 mod loss;
 mod model;
@@ -33,17 +34,15 @@ mod optimizer;
 mod prepare;
 mod progress;
 mod settings;
-mod table;
 
 pub use checkpoint::{CheckpointError, EpochFigures};
-pub use dataset::{DatasetError, HeadColumn, RowCounts, TextColumns};
+pub use dataset::{DatasetError, RowCounts};
 pub use error::TrainError;
 pub use evaluate::HeadFigures;
 pub use init::InitError;
 pub use objective::{ClassWeights, Crosswalk};
 pub use optimizer::OptimizerSettings;
-pub use settings::{AuxiliaryData, CrosswalkData, Start, TrainSettings};
-pub use table::TableError;
+pub use settings::{AuxiliaryData, CrosswalkData, HeadColumn, Start, TextColumns, TrainSettings};
 
 use batches::{Batch, SetShare, epoch_batches};
 use bert::Pass;

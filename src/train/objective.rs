@@ -7,7 +7,7 @@ use crate::label::LabelSet;
 
 use super::batches::Batch;
 use super::bert::Pass;
-use super::dataset::{Example, pack};
+use super::example::{Example, pack};
 use super::loss::{self, Target};
 use super::model::TrainableModel;
 

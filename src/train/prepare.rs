@@ -5,19 +5,22 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use crate::classifier::{HeadConfig, ModelConfig};
+use sha2::{Digest, Sha256};
+
+use crate::classifier::{HeadConfig, ModelConfig, weight_prefix};
 use crate::encoder::{BertConfig, Weights};
 use crate::registry::ModelFiles;
+use crate::table::{Table, TableError};
 use crate::tokenizer::TextTokenizer;
 
 use super::TrainError;
 use super::bundle::copy_tokenizer;
-use super::dataset::{Example, Excluded, HeadColumn, RowCounts, TextRows, read_tables};
+use super::dataset::{Excluded, RowCounts, TextRows};
+use super::example::Example;
 use super::init::{Initializer, Vectors};
 use super::model::TrainableModel;
 use super::objective::{Objective, TrainingSet};
-use super::settings::{Start, TrainSettings};
-use super::table::sha256;
+use super::settings::{HeadColumn, Start, TrainSettings};
 
 /// Everything that a run needs.
 pub(super) struct Prepared {
@@ -73,6 +76,10 @@ pub(super) fn prepare(settings: &TrainSettings) -> Result<Prepared, TrainError> 
     Ok(Prepared { config, model, sets, dev, digests, counts, fresh_weights: init.fresh })
 }
 
+fn read_tables<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Table>, TableError> {
+    paths.iter().map(|path| Table::read(path.as_ref())).collect()
+}
+
 fn read_rows(settings: &TrainSettings) -> Result<Rows, TrainError> {
     let mut excluded = Excluded::default();
     for table in read_tables(&settings.exclude_ids)? {
@@ -126,10 +133,8 @@ fn auxiliary_heads(settings: &TrainSettings, rows: &[TextRows]) -> Result<Vec<He
 
 /// Heads with the names of their weights, those that are kept first.
 fn named(heads: &[HeadConfig], auxiliary: &[HeadConfig]) -> Vec<(String, HeadConfig)> {
-    let kept = heads.iter().enumerate().map(|(position, head)| {
-        let name = if position == 0 { "classifier".to_owned() } else { format!("heads.{}", head.name) };
-        (name, head.clone())
-    });
+    let kept =
+        heads.iter().enumerate().map(|(position, head)| (weight_prefix(position, &head.name), head.clone()));
     let auxiliary =
         auxiliary.iter().enumerate().map(|(index, head)| (format!("auxiliary.{index}"), head.clone()));
     kept.chain(auxiliary).collect()
@@ -224,7 +229,9 @@ fn start_digests(start: &Start) -> Result<Digests, TrainError> {
             .map(|path| {
                 let content =
                     fs::read(path).map_err(|source| TrainError::Io { path: path.clone(), source })?;
-                Ok((path.display().to_string(), sha256(&content)))
+                let digits: Vec<_> =
+                    Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+                Ok((path.display().to_string(), digits.concat()))
             })
             .collect(),
     }

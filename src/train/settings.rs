@@ -7,9 +7,36 @@ use serde_json::{Value, json};
 use crate::classifier::Pooling;
 use crate::encoder::BertConfig;
 
-use super::dataset::{HeadColumn, TextColumns};
 use super::objective::{ClassWeights, Crosswalk};
 use super::optimizer::OptimizerSettings;
+
+/// Which columns hold what.
+#[derive(Debug, Clone)]
+pub struct TextColumns {
+    /// The words.
+    pub text: String,
+    /// The title; rows need not have one.
+    pub title: String,
+    /// The id by which rows of several files are known to be the same.
+    pub id: String,
+}
+
+impl Default for TextColumns {
+    fn default() -> Self {
+        Self { text: "text".into(), title: "title".into(), id: "id".into() }
+    }
+}
+
+/// A head and the column that teaches it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeadColumn {
+    /// The head's name.
+    pub head: String,
+    /// The column of the label or the list of labels.
+    pub column: String,
+    /// Whether a text in the column is a list separated by `;`, as in CSV files.
+    pub list: bool,
+}
 
 /// Everything that a run is told.
 #[derive(Debug, Clone)]
