@@ -301,7 +301,8 @@ fn bad_rows_stop_the_run_before_it_starts() {
         "{\"text\": \"好\", \"category\": \"a\", \"risks\": []}\n{\"text\": 7}\n",
     )
     .unwrap();
-    assert!(refusal(&settings).contains("train.jsonl:2: column `text` is not text"));
+    let error = refusal(&settings);
+    assert!(error.contains("train.jsonl:2: `text` holds a number"), "{error}");
     fs::write(workshop.path("train.jsonl"), "{\"text\": \"好\", \"category\": \"a\", \"risks\": []}\n")
         .unwrap();
     assert!(refusal(&settings).contains("has only the label `a`"));
