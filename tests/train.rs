@@ -1,13 +1,18 @@
 //! Training from end to end with a tiny encoder and invented sentences.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiesu::classifier::{Pooling, SequenceClassifier};
 use jiesu::encoder::{BertConfig, HiddenAct};
+use jiesu::label::LabelSet;
 use jiesu::registry::ModelFiles;
 use jiesu::request::RequestText;
-use jiesu::train::{HeadColumn, Outcome, Start, TrainReport, TrainSettings, train};
+use jiesu::train::{
+    AuxiliaryData, Crosswalk, CrosswalkData, HeadColumn, Outcome, Start, TrainReport, TrainSettings, train,
+};
 
 /// Sentences, what they are about, and what is at risk.
 const SENTENCES: [(&str, &str, &[&str]); 12] = [
@@ -241,6 +246,53 @@ fn float16_bundles_load() {
 }
 
 #[test]
+fn helping_sets_teach_the_primary_head_and_leave_no_trace() {
+    let workshop = Workshop::new();
+    // Rows that know only the three categories' numbers: through a crosswalk, and as labels of their own.
+    let numbers = [("housing", "1"), ("transport", "2"), ("environment", "3")];
+    let rows: Vec<String> = SENTENCES
+        .iter()
+        .map(|(text, category, _)| {
+            let number = numbers.iter().find(|(name, _)| name == category).unwrap().1;
+            serde_json::json!({ "text": format!("{text}！"), "number": number }).to_string()
+        })
+        .collect();
+    fs::write(workshop.path("numbers.jsonl"), rows.join("\n")).unwrap();
+    let mut settings = workshop.settings("bundle");
+    settings.epochs = 1;
+    let identity = |at: usize| (0..3).map(|i| if i == at { 0.98 } else { 0.01 }).collect();
+    settings.crosswalks = vec![CrosswalkData {
+        path: workshop.path("numbers.jsonl"),
+        column: "number".into(),
+        crosswalk: Crosswalk {
+            labels: LabelSet::new(["1", "2", "3"]).unwrap(),
+            rows: numbers
+                .iter()
+                .enumerate()
+                .map(|(at, (name, _))| ((*name).to_owned(), identity(at)))
+                .collect(),
+        },
+        weight: 40.0,
+    }];
+    settings.auxiliary =
+        vec![AuxiliaryData { path: workshop.path("numbers.jsonl"), column: "number".into(), weight: 1.0 }];
+    let report = finish(&settings);
+    assert!(report.heads[0].accuracy > 0.9, "{:?}", report.heads);
+    let model = SequenceClassifier::load(&ModelFiles::folder(workshop.path("bundle")).unwrap()).unwrap();
+    assert_eq!(
+        model.heads().iter().map(|head| head.name.as_str()).collect::<Vec<_>>(),
+        ["category", "risks"]
+    );
+    // A system that does not know a label of the rows, and one that does not know a category.
+    settings.output = workshop.path("other");
+    settings.crosswalks[0].crosswalk.labels = LabelSet::new(["1", "2", "4"]).unwrap();
+    assert!(refusal(&settings).contains("label `3`"));
+    settings.crosswalks[0].crosswalk.labels = LabelSet::new(["1", "2", "3"]).unwrap();
+    settings.crosswalks[0].crosswalk.rows.pop();
+    assert!(refusal(&settings).contains("nothing about environment"));
+}
+
+#[test]
 fn bad_rows_stop_the_run_before_it_starts() {
     let workshop = Workshop::new();
     let settings = workshop.settings("bundle");
@@ -249,7 +301,8 @@ fn bad_rows_stop_the_run_before_it_starts() {
         "{\"text\": \"好\", \"category\": \"a\", \"risks\": []}\n{\"text\": 7}\n",
     )
     .unwrap();
-    assert!(refusal(&settings).contains("train.jsonl:2: column `text` is not text"));
+    let error = refusal(&settings);
+    assert!(error.contains("train.jsonl:2: `text` holds a number"), "{error}");
     fs::write(workshop.path("train.jsonl"), "{\"text\": \"好\", \"category\": \"a\", \"risks\": []}\n")
         .unwrap();
     assert!(refusal(&settings).contains("has only the label `a`"));

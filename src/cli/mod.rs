@@ -27,5 +27,5 @@ pub enum Command {
     /// Serves the gRPC API `jiesu.v1`.
     Serve(serve::ServeArgs),
     /// Fine-tunes an encoder and its heads on labelled requests.
-    Train(train::TrainArgs),
+    Train(Box<train::TrainArgs>),
 }

@@ -31,14 +31,14 @@ pub(crate) enum Pass<'a> {
 }
 
 impl Pass<'_> {
-    pub(super) fn weight(&self, var: &Var) -> Tensor {
+    pub(super) fn weight(self, var: &Var) -> Tensor {
         match self {
             Self::Training(_) => var.as_tensor().clone(),
             Self::Inference => var.as_detached_tensor(),
         }
     }
 
-    pub(super) fn dropout(&self, probability: f64) -> Dropout {
+    pub(super) fn dropout(self, probability: f64) -> Dropout {
         match self {
             Self::Training(source) => source.next(probability),
             Self::Inference => Dropout::OFF,
@@ -121,6 +121,12 @@ impl Norm {
         Ok(Self(Var::from_tensor(&Tensor::stack(&[gamma, beta], 0)?)?))
     }
 
+    /// LN(residual + dropout(x))
+    fn add(&self, x: &Tensor, residual: &Tensor, config: &BertConfig, pass: Pass) -> Result<Tensor> {
+        let mask = pass.dropout(config.hidden_dropout_prob);
+        add_norm(x, residual, &pass.weight(&self.0), config.layer_norm_eps, mask)
+    }
+
     fn stored(&self, name: &str) -> Result<[Stored; 2]> {
         let norm = self.0.as_detached_tensor();
         Ok([(format!("{name}.weight"), norm.get(0)?), (format!("{name}.bias"), norm.get(1)?)])
@@ -172,22 +178,10 @@ impl Layer {
         let mask = pass.dropout(config.attention_probs_dropout_prob);
         let context = attention(&qkv, sequences, config.num_attention_heads, mask)?;
         let attended = self.attention_output.forward(&context, pass)?;
-        let x = self.add(&self.attention_norm, &attended, x, config, pass)?;
+        let x = self.attention_norm.add(&attended, x, config, pass)?;
         let inner = self.intermediate.forward_activated(&x, config.hidden_act, pass)?; // (tokens, intermediate)
         let output = self.output.forward(&inner, pass)?;
-        self.add(&self.output_norm, &output, &x, config, pass)
-    }
-
-    fn add(
-        &self,
-        norm: &Norm,
-        x: &Tensor,
-        residual: &Tensor,
-        config: &BertConfig,
-        pass: Pass,
-    ) -> Result<Tensor> {
-        let mask = pass.dropout(config.hidden_dropout_prob);
-        add_norm(x, residual, &pass.weight(&norm.0), config.layer_norm_eps, mask)
+        self.output_norm.add(&output, &x, config, pass)
     }
 
     fn parameters(&self) -> Vec<Parameter<'_>> {

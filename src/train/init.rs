@@ -177,3 +177,39 @@ impl Initializer {
         self.weights = Weights::from_map(weights.collect());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(values: &[[f32; 2]]) -> Vectors {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vectors.npy");
+        let tensor = Tensor::from_vec(values.concat(), (values.len(), 2), &Device::Cpu).unwrap();
+        tensor.to_dtype(DType::F16).unwrap().write_npy(&path).unwrap();
+        Vectors::read(&path).unwrap()
+    }
+
+    #[test]
+    fn vectors_become_word_embeddings_of_the_usual_size() {
+        let vectors = written(&[[1.0, -3.0], [0.0, 0.0], [5.0, 1.0]]);
+        assert_eq!((vectors.rows, vectors.width), (3, 2));
+        let mut init = Initializer::fresh(Some(vectors), 1, 0.02);
+        let table = init.tensor(WORD_EMBEDDINGS, &[3, 2], Fill::Normal).unwrap().to_vec2::<f32>().unwrap();
+        let known = [table[0][0], table[0][1], table[2][0], table[2][1]];
+        let mean = known.iter().sum::<f32>() / 4.0;
+        let deviation = (known.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / 4.0).sqrt();
+        assert!((deviation - 0.04).abs() < 1e-5, "{deviation}");
+        assert!((table[0][1] / table[0][0] + 3.0).abs() < 1e-3, "directions stay");
+        assert!(table[1].iter().all(|x| *x != 0.0), "a piece without a vector is random");
+    }
+
+    #[test]
+    fn an_encoder_is_read_whole_or_not_at_all() {
+        let mut init = Initializer::from_checkpoint(Weights::default(), 1, 0.02);
+        assert!(init.tensor("classifier.weight", &[2, 2], Fill::Normal).is_ok());
+        let error = init.tensor("encoder.layer.0.output.dense.bias", &[2], Fill::Zeros).unwrap_err();
+        assert!(error.to_string().contains("encoder.layer.0.output.dense.bias"), "{error}");
+        assert_eq!(init.fresh, ["classifier.weight"]);
+    }
+}

@@ -144,7 +144,7 @@ fn lock(moments: &Mutex<Moments>) -> std::sync::MutexGuard<'_, Moments> {
 
 /// Biases and normalisations are not pulled towards zero.
 fn decays(name: &str) -> bool {
-    !name.ends_with(".bias") && !name.ends_with("LayerNorm")
+    !matches!(name.rsplit('.').next(), Some("bias" | "LayerNorm"))
 }
 
 /// What a checkpoint of an encoder does not bring along.
@@ -281,8 +281,7 @@ mod tests {
     #[test]
     fn the_learning_rate_rises_then_falls() {
         let course: Vec<f64> = (0..20).map(|step| schedule(step, 20, 0.1)).collect();
-        assert_eq!(course[0], 0.5);
-        assert_eq!(course[1], 1.0);
+        assert_eq!(course[..2], [0.5, 1.0]);
         assert!(course[1..].windows(2).all(|pair| pair[1] <= pair[0]));
         assert!(course[19] > 0.0 && schedule(20, 20, 0.1) == 0.0);
     }

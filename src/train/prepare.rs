@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
 use crate::classifier::{HeadConfig, ModelConfig, weight_prefix};
 use crate::encoder::{BertConfig, Weights};
 use crate::registry::ModelFiles;
@@ -26,7 +28,7 @@ pub(super) struct Prepared {
     pub(super) model: TrainableModel,
     pub(super) sets: Vec<TrainingSet>,
     pub(super) dev: Vec<Example>,
-    /// Name and SHA-256 of each data file.
+    /// Name and SHA-256 of each file that the result depends on; of a base model, its revision.
     pub(super) digests: Vec<(String, String)>,
     /// What became of the rows, one a set, the main one first.
     pub(super) counts: Vec<(String, RowCounts)>,
@@ -69,7 +71,8 @@ pub(super) fn prepare(settings: &TrainSettings) -> Result<Prepared, TrainError> 
         Some(dev) => dev.encode(&labels, &tokenizer, settings.max_tokens)?,
         None => Vec::new(),
     };
-    let (digests, counts) = provenance(settings, rows);
+    let (mut digests, counts) = provenance(settings, rows);
+    digests.extend(start_digests(&settings.start)?);
     Ok(Prepared { config, model, sets, dev, digests, counts, fresh_weights: init.fresh })
 }
 
@@ -212,7 +215,27 @@ fn training_sets(
     Ok(sets)
 }
 
+/// Names of files and what they held.
 type Digests = Vec<(String, String)>;
+
+/// What the weights start from.
+fn start_digests(start: &Start) -> Result<Digests, TrainError> {
+    match start {
+        Start::Base(path) => {
+            Ok(vec![(path.display().to_string(), ModelFiles::folder(path)?.revision().to_owned())])
+        }
+        Start::Fresh { vocabulary, vectors, .. } => std::iter::once(vocabulary)
+            .chain(vectors)
+            .map(|path| {
+                let content =
+                    fs::read(path).map_err(|source| TrainError::Io { path: path.clone(), source })?;
+                let digits: Vec<_> =
+                    Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+                Ok((path.display().to_string(), digits.concat()))
+            })
+            .collect(),
+    }
+}
 
 fn provenance(settings: &TrainSettings, rows: Rows) -> (Digests, Vec<(String, RowCounts)>) {
     let mut digests = Vec::new();

@@ -93,9 +93,9 @@ impl Head {
 }
 
 /// The product of two matrices wherever they lie.
-fn product(a: &CpuStorage, al: &Layout, b: &CpuStorage, bl: &Layout) -> Result<Vec<f32>> {
-    let ((m, k), (_, n)) = (al.shape().dims2()?, bl.shape().dims2()?);
-    let CpuStorage::F32(product) = a.matmul(b, (1, m, n, k), al, bl)? else {
+fn product(left: &CpuStorage, ll: &Layout, right: &CpuStorage, rl: &Layout) -> Result<Vec<f32>> {
+    let ((rows, inner), (_, width)) = (ll.shape().dims2()?, rl.shape().dims2()?);
+    let CpuStorage::F32(product) = left.matmul(right, (1, rows, width, inner), ll, rl)? else {
         bail!("training computes in f32")
     };
     Ok(product)
@@ -115,54 +115,52 @@ impl Attention {
             (Head { start, length, hidden, width, index: head }, self.mask.part(index * self.heads + head))
         })
     }
+}
 
-    /// O of one sequence: rows of hidden states.
-    fn forward(
-        &self,
-        heads: impl Iterator<Item = (Head, Dropout)>,
-        qkv: &CpuStorage,
-        out: &mut [f32],
-    ) -> Result<()> {
-        for (head, mask) in heads {
-            let mut weights = head.probabilities(qkv)?;
-            if !mask.is_off() {
-                wide(|| {
-                    for (weight, position) in weights.iter_mut().zip(0..) {
-                        *weight *= mask.factor(position);
-                    }
-                });
-            }
-            let context = product(&CpuStorage::F32(weights), &head.square(), qkv, &head.part(Part::Value))?;
-            head.place(&context, out, head.hidden, 0);
+/// O of one sequence: rows of hidden states.
+fn sequence_forward(
+    heads: impl Iterator<Item = (Head, Dropout)>,
+    qkv: &CpuStorage,
+    out: &mut [f32],
+) -> Result<()> {
+    for (head, mask) in heads {
+        let mut weights = head.probabilities(qkv)?;
+        if !mask.is_off() {
+            wide(|| {
+                for (weight, position) in weights.iter_mut().zip(0..) {
+                    *weight *= mask.factor(position);
+                }
+            });
         }
-        Ok(())
+        let context = product(&CpuStorage::F32(weights), &head.square(), qkv, &head.part(Part::Value))?;
+        head.place(&context, out, head.hidden, 0);
     }
+    Ok(())
+}
 
-    /// ∂Q, ∂K, ∂V of one sequence: rows of three hidden states.
-    fn backward(
-        &self,
-        heads: impl Iterator<Item = (Head, Dropout)>,
-        qkv: &CpuStorage,
-        grad: &CpuStorage,
-        out: &mut [f32],
-    ) -> Result<()> {
-        for (head, mask) in heads {
-            let square = head.square();
-            let values = head.part(Part::Value).transpose(0, 1)?;
-            let probabilities = head.probabilities(qkv)?;
-            let mut scores = product(grad, &head.columns(), qkv, &values)?;
-            let weights = score_gradients(probabilities, &mut scores, head, mask);
-            let (weights, scores) = (CpuStorage::F32(weights), CpuStorage::F32(scores));
-            let row = 3 * head.hidden;
-            let dv = product(&weights, &square.transpose(0, 1)?, grad, &head.columns())?;
-            head.place(&dv, out, row, Part::Value as usize);
-            let dq = product(&scores, &square, qkv, &head.part(Part::Key))?;
-            head.place(&dq, out, row, Part::Query as usize);
-            let dk = product(&scores, &square.transpose(0, 1)?, qkv, &head.part(Part::Query))?;
-            head.place(&dk, out, row, Part::Key as usize);
-        }
-        Ok(())
+/// ∂Q, ∂K, ∂V of one sequence: rows of three hidden states.
+fn sequence_backward(
+    heads: impl Iterator<Item = (Head, Dropout)>,
+    qkv: &CpuStorage,
+    grad: &CpuStorage,
+    out: &mut [f32],
+) -> Result<()> {
+    for (head, mask) in heads {
+        let square = head.square();
+        let values = head.part(Part::Value).transpose(0, 1)?;
+        let probabilities = head.probabilities(qkv)?;
+        let mut scores = product(grad, &head.columns(), qkv, &values)?;
+        let weights = score_gradients(probabilities, &mut scores, head, mask);
+        let (weights, scores) = (CpuStorage::F32(weights), CpuStorage::F32(scores));
+        let row = 3 * head.hidden;
+        let dv = product(&weights, &square.transpose(0, 1)?, grad, &head.columns())?;
+        head.place(&dv, out, row, Part::Value as usize);
+        let dq = product(&scores, &square, qkv, &head.part(Part::Key))?;
+        head.place(&dq, out, row, Part::Query as usize);
+        let dk = product(&scores, &square.transpose(0, 1)?, qkv, &head.part(Part::Query))?;
+        head.place(&dk, out, row, Part::Key as usize);
     }
+    Ok(())
 }
 
 /// Turns ∂O·Vᵀ into ∂S/√d in place, and P into M∘P.
@@ -206,7 +204,7 @@ impl CustomOp1 for Attention {
         let sequences: Vec<_> =
             self.sequences.ranges().zip(self.sequences.split_mut(&mut out, hidden)).collect();
         sequences.into_par_iter().enumerate().with_max_len(1).try_for_each(|(index, (range, out))| {
-            self.forward(self.heads(index, range.start, range.len(), hidden), qkv, out)
+            sequence_forward(self.heads(index, range.start, range.len(), hidden), qkv, out)
         })?;
         Ok((CpuStorage::F32(out), (tokens, hidden).into()))
     }
@@ -224,7 +222,7 @@ impl CustomOp1 for Attention {
             self.sequences.ranges().zip(self.sequences.split_mut(&mut out, row)).collect();
         sequences.into_par_iter().enumerate().with_max_len(1).try_for_each(|(index, (range, out))| {
             let grad = CpuStorage::F32(grad_host[range.start * hidden..range.end * hidden].to_vec());
-            self.backward(self.heads(index, range.start, range.len(), hidden), qkv_host, &grad, out)
+            sequence_backward(self.heads(index, range.start, range.len(), hidden), qkv_host, &grad, out)
         })?;
         Tensor::from_vec(out, (tokens, row), qkv.device()).map(Some)
     }

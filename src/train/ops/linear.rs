@@ -56,7 +56,7 @@ impl CustomOp3 for Linear {
         match self.activation {
             None => y.par_chunks_mut(rows_a_task(width) * width).for_each(|y| wide(|| add_bias(y, bias))),
             Some(activation) => {
-                let before = self.activate(&mut y, bias, activation);
+                let before = activate_rows(&mut y, bias, activation);
                 let _ = self.before.set(before);
             }
         }
@@ -80,22 +80,6 @@ impl CustomOp3 for Linear {
 }
 
 impl Linear {
-    /// Adds the bias and activates in place; returns what was there between the two.
-    fn activate(&self, y: &mut [f32], bias: &[f32], activation: HiddenAct) -> Vec<f32> {
-        let mut before = vec![0.0; y.len()];
-        let floats = rows_a_task(bias.len()) * bias.len();
-        y.par_chunks_mut(floats).zip(before.par_chunks_mut(floats)).for_each(|(y, before)| {
-            wide(|| {
-                add_bias(y, bias);
-                before.copy_from_slice(y);
-                for y in y {
-                    *y = activate(activation, *y);
-                }
-            });
-        });
-        before
-    }
-
     /// ∂z = ∂y∘act′(z).
     fn before_activation(&self, grad: &Tensor) -> Result<Tensor> {
         let Some(activation) = self.activation else { return Ok(grad.clone()) };
@@ -115,6 +99,22 @@ impl Linear {
         );
         Tensor::from_vec(dz, grad.shape(), grad.device())
     }
+}
+
+/// Adds the bias and activates in place; returns what was there between the two.
+fn activate_rows(y: &mut [f32], bias: &[f32], activation: HiddenAct) -> Vec<f32> {
+    let mut before = vec![0.0; y.len()];
+    let floats = rows_a_task(bias.len()) * bias.len();
+    y.par_chunks_mut(floats).zip(before.par_chunks_mut(floats)).for_each(|(y, before)| {
+        wide(|| {
+            add_bias(y, bias);
+            before.copy_from_slice(y);
+            for y in y {
+                *y = activate(activation, *y);
+            }
+        });
+    });
+    before
 }
 
 #[inline(always)]

@@ -1,10 +1,11 @@
 //! Functions of one float that compilers can turn into vector code: no branches, no calls.
 
+#![expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
+
 use crate::encoder::HiddenAct;
 
 /// eˣ to about 1e-7 of its value; 0 far below and finite far above (Cephes' `expf`).
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
 pub(super) fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³: adding it leaves the nearest integer in the low bits
     const LN_2_HIGH: f32 = 0.693_359_4;
@@ -25,7 +26,6 @@ pub(super) fn exp(x: f32) -> f32 {
 
 /// The error function to about 3e-7 (Eigen's rational approximation).
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
 fn erf(x: f32) -> f32 {
     let x = x.clamp(-4.0, 4.0);
     let s = x * x;
@@ -45,7 +45,6 @@ fn erf(x: f32) -> f32 {
 }
 
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
 fn tanh(x: f32) -> f32 {
     1.0 - 2.0 / (exp(2.0 * x) + 1.0)
 }
@@ -55,7 +54,6 @@ const CUBIC: f32 = 0.044_715;
 
 /// act(x).
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
 pub(super) fn activate(kind: HiddenAct, x: f32) -> f32 {
     match kind {
         HiddenAct::Gelu => 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)),
@@ -66,7 +64,6 @@ pub(super) fn activate(kind: HiddenAct, x: f32) -> f32 {
 
 /// act′(x); for the exact GELU Φ(x) + x·φ(x).
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
 pub(super) fn activate_slope(kind: HiddenAct, x: f32) -> f32 {
     const DENSITY_AT_0: f32 = 0.398_942_3; // 1/√(2π)
     match kind {
@@ -87,7 +84,6 @@ const LANES: usize = 16;
 
 /// Σ f(a, b).
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
 pub(super) fn sum2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0.0; LANES];
     let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
@@ -102,14 +98,12 @@ pub(super) fn sum2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
 
 /// Σ f(x).
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
 pub(super) fn sum(xs: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     sum2(xs, xs, |x, _| f(x))
 }
 
 /// Replaces a row by softmax(scale · row).
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
 pub(super) fn softmax(row: &mut [f32], scale: f32) {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let chunks = row.chunks_exact(LANES);
