@@ -51,8 +51,8 @@ pub struct DataArgs {
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
     pub dev_share: f64,
 
-    /// Files whose ids must not be trained on.
-    #[arg(long, value_name = "FILE", num_args = 1..)]
+    /// File whose ids must not be trained on; may be given several times.
+    #[arg(long, value_name = "FILE")]
     pub exclude_ids: Vec<PathBuf>,
 
     /// Column of the text.
@@ -95,14 +95,14 @@ pub struct DataArgs {
 /// Where the weights start.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Start")]
-#[group(id = "start", required = true)]
+#[group(skip)]
 pub struct StartArgs {
     /// Folder of a Hugging Face BERT, with or without a classifier.
-    #[arg(long, value_name = "DIR", group = "start")]
+    #[arg(long, value_name = "DIR", required_unless_present = "vocab", conflicts_with = "vocab")]
     pub base: Option<PathBuf>,
 
     /// Vocabulary for an encoder with new weights, one piece a line.
-    #[arg(long, value_name = "FILE", group = "start")]
+    #[arg(long, value_name = "FILE")]
     pub vocab: Option<PathBuf>,
 
     /// Vectors of the vocabulary's pieces (.npy); they set the hidden size.
@@ -151,15 +151,15 @@ pub struct CourseArgs {
     pub patience: usize,
 
     /// Highest learning rate of the encoder.
-    #[arg(long, value_name = "RATE", default_value_t = 4e-4)]
+    #[arg(long, value_name = "RATE", default_value_t = 4e-4, value_parser = amount)]
     pub learning_rate: f64,
 
     /// Highest learning rate of the heads.
-    #[arg(long, value_name = "RATE", default_value_t = 1e-3)]
+    #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = amount)]
     pub head_learning_rate: f64,
 
     /// Weight decay.
-    #[arg(long, value_name = "DECAY", default_value_t = 0.01)]
+    #[arg(long, value_name = "DECAY", default_value_t = 0.01, value_parser = amount)]
     pub weight_decay: f64,
 
     /// Share of all steps over which the learning rate rises.
@@ -179,7 +179,7 @@ pub struct CourseArgs {
     pub class_weights: bool,
 
     /// Weight of the losses of all heads but the primary one.
-    #[arg(long, value_name = "WEIGHT", default_value_t = 0.5)]
+    #[arg(long, value_name = "WEIGHT", default_value_t = 0.5, value_parser = amount)]
     pub other_heads_weight: f64,
 
     /// Seed of everything that is random.
@@ -187,7 +187,7 @@ pub struct CourseArgs {
     pub seed: u64,
 
     /// Minutes between checkpoints; one more is written after each epoch.
-    #[arg(long, value_name = "MINUTES", default_value_t = 10.0)]
+    #[arg(long, value_name = "MINUTES", default_value_t = 10.0, value_parser = amount)]
     pub checkpoint_minutes: f64,
 
     /// Stops with a checkpoint after so many steps, to be resumed later.
@@ -212,5 +212,12 @@ fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
         Ok(_) | Err(_) => Err("not a number from 0 to below 1".to_owned()),
+    }
+}
+
+fn amount(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(amount) if amount.is_finite() && amount >= 0.0 => Ok(amount),
+        Ok(_) | Err(_) => Err("not a number from 0 on".to_owned()),
     }
 }
