@@ -110,42 +110,73 @@ fn what_cannot_be_done_says_what_and_what_next() {
     assert!(refuse(&["serve", "--listen", "203.0.113.1:1"]).contains("203.0.113.1:1"));
 }
 
+/// A service that does not outlive a failed test.
+struct Service(std::process::Child);
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It has ended already where the test went well.
+        let _ = self.0.kill();
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_signal_ends_the_service_after_its_calls() {
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
 
-    let mut server = Command::new(env!("CARGO_BIN_EXE_jiesu"))
+    use jiesu::pb::dispatch_service_client::DispatchServiceClient;
+    use jiesu::pb::{BatchClassifyTextsRequest, ClassifyTextRequest};
+
+    let server = Command::new(env!("CARGO_BIN_EXE_jiesu"))
         .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--model", "built-in"])
-        .env("RUST_LOG", "info")
+        .env("RUST_LOG", "jiesu=debug")
         .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(server.stderr.take().unwrap()).lines().map(Result::unwrap);
+        .spawn();
+    let mut server = Service(server.unwrap());
+    let mut log = BufReader::new(server.0.stderr.take().unwrap()).lines().map(Result::unwrap);
     let serving = log.find(|line| line.contains("\"serving\"")).unwrap();
     let serving: Value = serde_json::from_str(&serving).unwrap();
     let address = serving["fields"]["address"].as_str().unwrap().to_owned();
 
-    let runtime = tokio::runtime::Runtime::new().unwrap();
     let words = "小区物业乱收停车费";
-    let response = runtime.block_on(async {
-        use jiesu::pb::dispatch_service_client::DispatchServiceClient;
-        use jiesu::pb::{BatchClassifyTextsRequest, ClassifyTextRequest};
+    let text = ClassifyTextRequest { text: words.repeat(40), ..ClassifyTextRequest::default() };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let call = runtime.spawn(async move {
         let mut client = DispatchServiceClient::connect(format!("http://{address}")).await.unwrap();
-        let text = ClassifyTextRequest { text: words.repeat(40), ..ClassifyTextRequest::default() };
-        let call = tokio::spawn(async move {
-            let requests = vec![text; 64];
-            client.batch_classify_texts(BatchClassifyTextsRequest { requests }).await
-        });
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-        let pid = server.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        call.await.unwrap()
+        client.batch_classify_texts(BatchClassifyTextsRequest { requests: vec![text; 64] }).await
     });
-    assert_eq!(response.unwrap().into_inner().results.len(), 64);
-    assert!(server.wait().unwrap().success());
+    log.find(|line| line.contains("\"received\"") && line.contains("BatchClassifyTexts")).unwrap();
+    let pid = server.0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(runtime.block_on(call).unwrap().unwrap().into_inner().results.len(), 64);
+    assert!(server.0.wait().unwrap().success());
+
     let rest: Vec<String> = log.collect();
-    assert!(rest.iter().any(|line| line.contains("shut down")), "{rest:?}");
-    assert!(!rest.iter().any(|line| line.contains(words)), "the citizens' words are in the log");
+    let position = |part: &str| rest.iter().position(|line| line.contains(part));
+    let (begun, answered) = (position("shutting down"), position("BatchClassifyTexts"));
+    assert!(begun.unwrap() < answered.unwrap(), "the call was over before the signal: {rest:?}");
+    assert!(position("\"shut down\"").is_some(), "{rest:?}");
+    assert!(position(words).is_none(), "the citizens' words are in the log");
+}
+
+#[test]
+fn evaluate_counts_what_the_model_gets_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = folder.path().join("rows.csv");
+    let csv =
+        "text,label\n小区物业乱收停车费，业委会也不管,housing\n公司拖欠我三个月工资,劳动社保\n没有标签,\n";
+    std::fs::write(&rows, csv).unwrap();
+    let args = ["evaluate", "--head", "category", "--label-column", "label", "--json"];
+    let output = jiesu(&args).arg(&rows).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["rows"], 2);
+    assert_eq!(report["rows_without_label"], 1);
+    assert_eq!(report["accuracy"], 1.0);
+    assert_eq!(report["labels"].as_array().unwrap().len(), 20);
+
+    let output = jiesu(&["evaluate", "--label-column", "label"]).arg(&rows).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("choose one with `--head`"));
 }

@@ -85,6 +85,7 @@ impl DispatchService for Service {
     ) -> Result<Response<ClassifyTextResponse>, Status> {
         let (begin, deadline) = (Instant::now(), deadline::of(&request));
         let request = request.into_inner();
+        tracing::debug!(method = "ClassifyText", texts = 1, "received");
         let request_id = request.request_id.clone();
         let answer = self.answer(vec![request], deadline).await;
         let answer = answer.and_then(|mut answers| match answers.pop() {
@@ -103,6 +104,7 @@ impl DispatchService for Service {
         let (begin, deadline) = (Instant::now(), deadline::of(&request));
         let requests = request.into_inner().requests;
         let texts = requests.len();
+        tracing::debug!(method = "BatchClassifyTexts", texts, "received");
         let answers = if (1..=MAX_BATCH_SIZE).contains(&texts) {
             let ids: Vec<String> = requests.iter().map(|request| request.request_id.clone()).collect();
             self.answer(requests, deadline).await.map(|answers| ids.into_iter().zip(answers))
