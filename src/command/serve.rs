@@ -1,5 +1,6 @@
 //! `jiesu serve`: load, bind, serve until a signal.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +47,10 @@ fn init_logging(format: LogFormat) -> anyhow::Result<()> {
         Ok(filter) => EnvFilter::try_new(&filter).with_context(|| format!("RUST_LOG is `{filter}`"))?,
         Err(_) => EnvFilter::new("info"),
     };
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
