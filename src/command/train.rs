@@ -4,14 +4,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
+use unicode_width::UnicodeWidthStr;
 
 use crate::classifier::Pooling;
 use crate::cli::train::{PoolingArg, StartArgs, TrainArgs};
 use crate::encoder::{BertConfig, HiddenAct};
 use crate::taxonomy::{Category, Taxonomy, Term};
 use crate::train::{
-    AuxiliaryData, ClassWeights, Crosswalk, CrosswalkData, HeadColumn, OptimizerSettings, Outcome, Start,
-    TextColumns, TrainReport, TrainSettings, train,
+    AuxiliaryData, ClassWeights, Crosswalk, CrosswalkData, HeadColumn, HeadFigures, OptimizerSettings,
+    Outcome, Start, TextColumns, TrainReport, TrainSettings, train,
 };
 
 /// Trains and prints the dev figures.
@@ -169,16 +170,10 @@ fn print(args: &TrainArgs, report: &TrainReport) {
     if report.heads.is_empty() {
         return;
     }
-    let width = report.heads.iter().map(|head| head.head.chars().count()).max().unwrap_or(0).max(4);
+    let width = report.heads.iter().map(|head| head.head.width()).max().unwrap_or(0).max(4);
     anstream::println!("{:width$}  dev rows  accuracy  macro-F1  micro-F1", "head");
-    for head in &report.heads {
-        anstream::println!(
-            "{:width$}  {:8}  {:8.4}  {:8.4}  {:8.4}",
-            head.head,
-            head.rows,
-            head.accuracy,
-            head.macro_f1,
-            head.micro_f1
-        );
+    for HeadFigures { head, rows, accuracy, macro_f1, micro_f1 } in &report.heads {
+        let padding = " ".repeat(width - head.width());
+        anstream::println!("{head}{padding}  {rows:8}  {accuracy:8.4}  {macro_f1:8.4}  {micro_f1:8.4}");
     }
 }

@@ -13,6 +13,8 @@ use crate::tokenizer::EncodedText;
 pub struct PlainEncoder {
     model: bert::BertModel,
     pad_token_id: u32,
+    /// The last segment that has an embedding; a few models know one only.
+    last_token_type: u32,
 }
 
 impl PlainEncoder {
@@ -23,7 +25,8 @@ impl PlainEncoder {
     pub fn new(config: &BertConfig, weights: &Weights) -> candle_core::Result<Self> {
         let builder = VarBuilder::from_tensors(weights.clone().into_map(), DType::F32, &Device::Cpu);
         let model = bert::BertModel::load(builder, &candle_config(config))?;
-        Ok(Self { model, pad_token_id: config.pad_token_id as u32 })
+        let last_token_type = config.type_vocab_size.saturating_sub(1) as u32;
+        Ok(Self { model, pad_token_id: config.pad_token_id as u32, last_token_type })
     }
 }
 
@@ -41,7 +44,7 @@ impl Encoder for PlainEncoder {
             Tensor::from_vec(padded, (texts.len(), longest), &Device::Cpu)
         };
         let input_ids = padded(|text| &text.input_ids, self.pad_token_id)?;
-        let token_type_ids = padded(|text| &text.token_type_ids, 0)?;
+        let token_type_ids = padded(|text| &text.token_type_ids, 0)?.minimum(self.last_token_type)?;
         let mask = texts
             .iter()
             .flat_map(|text| {
