@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiesu::classifier::{Pooling, SequenceClassifier};
-use jiesu::encoder::{BertConfig, HiddenAct};
+use jiesu::encoder::BertConfig;
 use jiesu::label::LabelSet;
 use jiesu::registry::ModelFiles;
 use jiesu::request::RequestText;
@@ -71,21 +71,7 @@ impl Workshop {
     }
 
     fn settings(&self, output: &str) -> TrainSettings {
-        let shape = BertConfig {
-            vocab_size: 0,
-            hidden_size: 32,
-            num_hidden_layers: 2,
-            num_attention_heads: 4,
-            intermediate_size: 64,
-            hidden_act: HiddenAct::Gelu,
-            max_position_embeddings: 64,
-            type_vocab_size: 2,
-            layer_norm_eps: 1e-12,
-            hidden_dropout_prob: 0.1,
-            attention_probs_dropout_prob: 0.1,
-            initializer_range: 0.02,
-            pad_token_id: 0,
-        };
+        let shape = BertConfig { max_position_embeddings: 64, ..BertConfig::new(0, 2, 32, 4, 64) };
         let start = Start::Fresh { vocabulary: self.path("vocab.txt"), vectors: None, shape };
         let heads = ["category", "risks"].map(|name| HeadColumn {
             head: name.into(),

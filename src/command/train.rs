@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::classifier::Pooling;
 use crate::cli::train::{PoolingArg, StartArgs, TrainArgs};
-use crate::encoder::{BertConfig, HiddenAct};
+use crate::encoder::BertConfig;
 use crate::taxonomy::{Category, Taxonomy, Term};
 use crate::train::{
     AuxiliaryData, ClassWeights, Crosswalk, CrosswalkData, HeadColumn, HeadFigures, OptimizerSettings,
@@ -98,22 +98,14 @@ fn start(args: &StartArgs) -> anyhow::Result<Start> {
         return Ok(Start::Base(base.clone()));
     }
     let vocabulary = args.vocab.clone().context("name a `--base` or a `--vocab`")?;
-    let shape = BertConfig {
+    let shape = BertConfig::new(
         // Counted from the vocabulary.
-        vocab_size: 0,
-        hidden_size: args.hidden_size,
-        num_hidden_layers: args.hidden_layers,
-        num_attention_heads: args.attention_heads,
-        intermediate_size: args.intermediate_size.unwrap_or(4 * args.hidden_size),
-        hidden_act: HiddenAct::Gelu,
-        max_position_embeddings: 512,
-        type_vocab_size: 2,
-        layer_norm_eps: 1e-12,
-        hidden_dropout_prob: 0.1,
-        attention_probs_dropout_prob: 0.1,
-        initializer_range: 0.02,
-        pad_token_id: 0,
-    };
+        0,
+        args.hidden_layers,
+        args.hidden_size,
+        args.attention_heads,
+        args.intermediate_size.unwrap_or(4 * args.hidden_size),
+    );
     Ok(Start::Fresh { vocabulary, vectors: args.vectors.clone(), shape })
 }
 

@@ -92,6 +92,31 @@ pub enum BertConfigError {
 }
 
 impl BertConfig {
+    /// A shape; everything else is what Hugging Face's `BertConfig` defaults to.
+    pub fn new(
+        vocab_size: usize,
+        num_hidden_layers: usize,
+        hidden_size: usize,
+        num_attention_heads: usize,
+        intermediate_size: usize,
+    ) -> Self {
+        Self {
+            vocab_size,
+            hidden_size,
+            num_hidden_layers,
+            num_attention_heads,
+            intermediate_size,
+            hidden_act: HiddenAct::default(),
+            max_position_embeddings: default_positions(),
+            type_vocab_size: default_token_types(),
+            layer_norm_eps: default_eps(),
+            hidden_dropout_prob: default_dropout(),
+            attention_probs_dropout_prob: default_dropout(),
+            initializer_range: default_initializer_range(),
+            pad_token_id: 0,
+        }
+    }
+
     /// Checks the sizes against each other.
     ///
     /// # Errors

@@ -78,7 +78,7 @@ pub struct TrainReport {
     pub history: Vec<EpochFigures>,
     /// Steps taken.
     pub steps: usize,
-    /// Seconds of all sessions of the run together.
+    /// Seconds of the whole run, interruptions left out.
     pub seconds: f64,
 }
 
@@ -110,8 +110,8 @@ struct Run<'a> {
     state: State,
     shares: Vec<SetShare>,
     total_steps: usize,
-    /// Steps of this session.
-    session_steps: usize,
+    /// Steps since the run was begun or resumed.
+    own_steps: usize,
     last_checkpoint: Instant,
     last_clock: Instant,
 }
@@ -144,7 +144,7 @@ impl<'a> Run<'a> {
             state,
             shares,
             total_steps: epoch_steps * settings.epochs,
-            session_steps: 0,
+            own_steps: 0,
             last_checkpoint: Instant::now(),
             last_clock: Instant::now(),
         })
@@ -170,7 +170,7 @@ impl<'a> Run<'a> {
         let done = (self.state.batch, batches.len());
         let mut progress = Progress::new(self.state.epoch + 1, done, (self.state.step, self.total_steps));
         for batch in &batches[self.state.batch..] {
-            if settings.pause_after_steps.is_some_and(|steps| self.session_steps >= steps) {
+            if settings.pause_after_steps.is_some_and(|steps| self.own_steps >= steps) {
                 progress.finish();
                 self.save()?;
                 return Ok(false);
@@ -202,7 +202,7 @@ impl<'a> Run<'a> {
         self.state.step += 1;
         self.state.batch += 1;
         self.state.loss_sum += value;
-        self.session_steps += 1;
+        self.own_steps += 1;
         Ok(value)
     }
 

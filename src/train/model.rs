@@ -113,26 +113,16 @@ mod tests {
     use super::super::ops::{DropoutSource, Sequences, TokenRows};
     use super::*;
     use crate::classifier::{HeadWeights, ModelConfig, Problem};
-    use crate::encoder::{Encoder, HiddenAct, PlainEncoder, Weights};
+    use crate::encoder::{Encoder, PlainEncoder, Weights};
     use crate::label::LabelSet;
     use crate::tokenizer::EncodedText;
 
     fn config() -> BertConfig {
         BertConfig {
-            vocab_size: 30,
-            hidden_size: 16,
-            num_hidden_layers: 2,
-            num_attention_heads: 4,
-            intermediate_size: 24,
-            hidden_act: HiddenAct::Gelu,
             max_position_embeddings: 12,
-            type_vocab_size: 2,
-            layer_norm_eps: 1e-12,
-            hidden_dropout_prob: 0.1,
-            attention_probs_dropout_prob: 0.1,
             // Large enough that nothing is near zero.
             initializer_range: 0.3,
-            pad_token_id: 0,
+            ..BertConfig::new(30, 2, 16, 4, 24)
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use jiesu::classifier::{HeadConfig, ModelConfig, Pooling, Problem};
-use jiesu::encoder::{BertConfig, HiddenAct};
+use jiesu::encoder::BertConfig;
 use jiesu::label::LabelSet;
 use jiesu::taxonomy::Taxonomy;
 
@@ -19,21 +19,7 @@ pub(crate) const VOCABULARY: [&str; 22] = [
 
 /// The shape of the tiny models.
 pub(crate) fn tiny_bert() -> BertConfig {
-    BertConfig {
-        vocab_size: VOCABULARY.len(),
-        hidden_size: 16,
-        num_hidden_layers: 3,
-        num_attention_heads: 4,
-        intermediate_size: 40,
-        hidden_act: HiddenAct::Gelu,
-        max_position_embeddings: 32,
-        type_vocab_size: 2,
-        layer_norm_eps: 1e-12,
-        hidden_dropout_prob: 0.1,
-        attention_probs_dropout_prob: 0.1,
-        initializer_range: 0.02,
-        pad_token_id: 0,
-    }
+    BertConfig { max_position_embeddings: 32, ..BertConfig::new(VOCABULARY.len(), 3, 16, 4, 40) }
 }
 
 /// A single-label head.
