@@ -6,8 +6,8 @@
 //!                      with whom
 //! ```
 //!
-//! [`ops`] holds the fused operations with their backward passes, [`objective`] ties a set to the heads it teaches,
-//! [`checkpoint`] lets a run go on, [`bundle`] writes what the rest of the crate loads. A run is a function of its
+//! `ops` holds the fused operations with their backward passes, `objective` ties a set to the heads it teaches,
+//! `checkpoint` lets a run go on, `bundle` writes what the rest of the crate loads. A run is a function of its
 //! settings, its data and its seed: the same three give the same weights, interrupted or not, for the same number
 //! of threads and the same processor (both decide how matrix products are cut up).
 
