@@ -17,6 +17,8 @@ use crate::terms::{CATEGORY_HEAD, DEPARTMENT_HEAD, GROUPS_HEAD, KIND_HEAD, RISKS
 
 /// Precision that an answer must be certified for to be accepted.
 const REQUIRED_PRECISION: f64 = 0.95;
+/// Most unknown labels that an error shows.
+const MAX_SHOWN_LABELS: usize = 5;
 /// Most characters of an unknown area that the answer repeats.
 const MAX_SHOWN_HINT: usize = 32;
 /// Most functional departments of an answer.
@@ -266,7 +268,7 @@ impl Pipeline {
             model: self.classifier.name().to_owned(),
             head: name.to_owned(),
             where_missing,
-            labels: unknown.join(", "),
+            labels: shortened(&unknown),
             hint,
         })
     }
@@ -296,6 +298,15 @@ impl Assess for Pipeline {
             .zip(&classifications)
             .map(|(request, classification)| self.assessment(request, classification))
             .collect())
+    }
+}
+
+/// The first of many labels, and how many more there are.
+fn shortened(labels: &[String]) -> String {
+    let shown = labels.iter().take(MAX_SHOWN_LABELS).cloned().collect::<Vec<_>>().join(", ");
+    match labels.len().saturating_sub(MAX_SHOWN_LABELS) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 
