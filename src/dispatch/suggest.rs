@@ -86,7 +86,7 @@ pub struct DepartmentSuggestion {
 /// let area = directory.area("朝阳");
 /// let input = DispatchInput { categories: &[("housing", 0.9)], departments: None, area, top_k: 2 };
 /// let names: Vec<_> = suggest(&directory, &input).into_iter().map(|unit| (unit.name, unit.reason)).collect();
-/// assert_eq!(names[0], ("住房和城乡建设局".into(), "directory:housing".into()));
+/// assert_eq!(names[0], ("住建局".into(), "directory:housing".into()));
 /// assert_eq!(names[2], ("朝阳区人民政府".into(), "area:beijing.chaoyang".into()));
 /// ```
 pub fn suggest(directory: &Directory, input: &DispatchInput<'_>) -> Vec<DepartmentSuggestion> {
