@@ -11,7 +11,7 @@ use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::{Encoding, Tokenizer};
 
-use crate::registry::{ModelFiles, RegistryError};
+use crate::registry::{ModelFiles, RegistryError, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE};
 use crate::request::{Field, RequestText};
 
 /// Fewest tokens that a sequence may be cut to.
@@ -119,14 +119,14 @@ impl TextTokenizer {
     /// If the files are missing or malformed, or the vocabulary lacks a special token.
     pub fn load(files: &ModelFiles) -> Result<Self, TokenizerError> {
         let model = files.name();
-        let inner = if files.contains("tokenizer.json") {
-            let bytes = files.read("tokenizer.json")?;
+        let inner = if files.contains(TOKENIZER_FILE) {
+            let bytes = files.read(TOKENIZER_FILE)?;
             Tokenizer::from_bytes(bytes).map_err(|error| TokenizerError::Invalid {
                 model: model.to_owned(),
-                file: "tokenizer.json",
+                file: TOKENIZER_FILE,
                 reason: error.to_string(),
             })?
-        } else if files.contains("vocab.txt") {
+        } else if files.contains(VOCABULARY_FILE) {
             word_piece(files)?
         } else {
             return Err(TokenizerError::Missing { model: model.to_owned() });
@@ -226,19 +226,19 @@ impl EncodedText {
 }
 
 fn word_piece(files: &ModelFiles) -> Result<Tokenizer, TokenizerError> {
-    let config = if files.contains("tokenizer_config.json") {
-        files.read_to_string("tokenizer_config.json")?
+    let config = if files.contains(TOKENIZER_CONFIG_FILE) {
+        files.read_to_string(TOKENIZER_CONFIG_FILE)?
     } else {
         "{}".to_owned()
     };
     let config: BertTokenization =
         serde_json::from_str(&config).map_err(|error| TokenizerError::Invalid {
             model: files.name().to_owned(),
-            file: "tokenizer_config.json",
+            file: TOKENIZER_CONFIG_FILE,
             reason: error.to_string(),
         })?;
     let vocabulary: AHashMap<String, u32> = files
-        .read_to_string("vocab.txt")?
+        .read_to_string(VOCABULARY_FILE)?
         .lines()
         .zip(0..)
         .map(|(piece, id)| (piece.to_owned(), id))
@@ -250,7 +250,7 @@ fn word_piece(files: &ModelFiles) -> Result<Tokenizer, TokenizerError> {
         WordPiece::builder().vocab(vocabulary).unk_token("[UNK]".to_owned()).build().map_err(|error| {
             TokenizerError::Invalid {
                 model: files.name().to_owned(),
-                file: "vocab.txt",
+                file: VOCABULARY_FILE,
                 reason: error.to_string(),
             }
         })?;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use jiesu::classifier::ModelConfig;
-use jiesu::encoder::load_weights;
+use jiesu::encoder::Weights;
 use jiesu::registry::{HubConfig, HubToken, ModelFiles, RegistryError};
 use small_hub::{COMMIT, Fault, Hub, REPO};
 
@@ -54,7 +54,7 @@ fn fetches_a_model_and_nothing_else() {
     assert_eq!((files.name(), files.revision()), (REPO, COMMIT));
     assert_eq!(hub.files_asked_for(), ["config.json", "model.safetensors", "tokenizer.json"]);
     ModelConfig::from_json(&files.read_to_string("config.json").unwrap()).unwrap();
-    assert!(load_weights(&files).unwrap().contains_key("classifier.weight"));
+    assert!(Weights::load(&files).unwrap().contains("classifier.weight"));
     // What is in the cache is not fetched again.
     assert_eq!(hub.fetch().unwrap().revision(), COMMIT);
     assert!(hub.files_asked_for().is_empty());
@@ -87,7 +87,7 @@ fn fetches_the_shards_that_the_index_names() {
         ("other.safetensors", weights()),
     ]);
     let files = hub.fetch().unwrap();
-    assert!(load_weights(&files).unwrap().contains_key("classifier.weight"));
+    assert!(Weights::load(&files).unwrap().contains("classifier.weight"));
     assert!(!hub.files_asked_for().contains(&"other.safetensors".to_owned()));
 }
 
@@ -116,7 +116,7 @@ fn works_offline_from_the_cache_once_fetched() {
     for revision in [None, Some("main"), Some("v1"), Some("refs/pr/1"), Some(COMMIT)] {
         let files = ModelFiles::fetch(REPO, revision, &hub.offline()).unwrap();
         assert_eq!((files.name(), files.revision()), (REPO, COMMIT));
-        assert!(load_weights(&files).unwrap().contains_key("classifier.weight"));
+        assert!(Weights::load(&files).unwrap().contains("classifier.weight"));
     }
 }
 
@@ -223,7 +223,7 @@ fn a_download_that_breaks_off_never_counts_as_whole() {
         ));
     }
     hub.set_fault(None);
-    assert!(load_weights(&hub.fetch().unwrap()).is_ok());
+    assert!(Weights::load(&hub.fetch().unwrap()).is_ok());
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn a_truncated_file_in_the_cache_is_fetched_again() {
     let hub = Hub::start(&model());
     let files = hub.fetch().unwrap();
     std::fs::write(files.path("model.safetensors").unwrap(), b"trunc").unwrap();
-    assert!(load_weights(&hub.fetch().unwrap()).is_ok());
+    assert!(Weights::load(&hub.fetch().unwrap()).is_ok());
 }
 
 #[test]

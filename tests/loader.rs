@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use jiesu::encoder::{Weights, WeightsError, load_weights};
+use jiesu::encoder::{Weights, WeightsError};
 use jiesu::registry::{ModelFiles, RegistryError};
 use tempfile::TempDir;
 
@@ -132,7 +132,7 @@ fn reads_weights_that_lie_in_the_binary() {
     let folder = folder_of(&tiny());
     let bytes = std::fs::read(folder.path().join("model.safetensors")).unwrap();
     let files = ModelFiles::embedded("default", &[("model.safetensors", bytes.leak())]);
-    assert_eq!(load_weights(&files).unwrap().len(), SHAPES.len());
+    assert_eq!(Weights::load(&files).unwrap().into_map().len(), SHAPES.len());
 }
 
 #[test]

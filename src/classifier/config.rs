@@ -215,11 +215,6 @@ impl ModelConfig {
         }
         format!("{config:#}\n")
     }
-
-    /// The head of that name.
-    pub fn head(&self, name: &str) -> Option<&HeadConfig> {
-        self.heads.iter().find(|head| head.name == name)
-    }
 }
 
 fn ordered_labels(mut id2label: Map<String, Value>) -> Result<Vec<String>, ModelConfigError> {

@@ -20,7 +20,7 @@ pub use config::{HeadConfig, ModelConfig, ModelConfigError, PRIMARY_HEAD, Poolin
 pub use evidence::EvidenceSpan;
 pub(crate) use head::weight_prefix;
 pub use head::{ClassificationHead, HeadWeights};
-pub use prediction::{MULTI_LABEL_THRESHOLD, ranked, sigmoid, softmax};
+pub use prediction::{MULTI_LABEL_THRESHOLD, ranked, sigmoid, softmax, top};
 
 /// Most padded tokens that go through the encoder at once.
 const MAX_BATCH_TOKENS: usize = 4096;
@@ -172,7 +172,7 @@ impl SequenceClassifier {
         order.sort_by_key(|&index| encoded[index].len());
         let mut answers: Vec<Option<Classification>> = vec![None; texts.len()];
         for batch in batches(&order, &encoded) {
-            let inputs: Vec<EncodedText> = batch.iter().map(|&index| encoded[index].clone()).collect();
+            let inputs: Vec<&EncodedText> = batch.iter().map(|&index| &encoded[index]).collect();
             let states = self.encoder.encode(&inputs)?;
             for (&index, states) in batch.iter().zip(states.texts()) {
                 answers[index] = Some(self.classify_states(&states?, texts[index], &encoded[index])?);
@@ -210,7 +210,7 @@ impl SequenceClassifier {
             .collect();
         let evidence = match self.pooling {
             Pooling::Mean => {
-                let contributions = self.head_weights.contributions(states, top_label(&logits[0]))?;
+                let contributions = self.head_weights.contributions(states, top(&logits[0]))?;
                 evidence::spans(text, encoded, &contributions)
             }
             // Behind the pooler's tanh no token's share can be told apart.
@@ -243,10 +243,6 @@ impl Classification {
                 .collect(),
         )
     }
-}
-
-fn top_label(logits: &[f32]) -> usize {
-    ranked(logits).next().map_or(0, |(id, _)| id)
 }
 
 /// Cuts `order`, sorted by length, into batches of at most [`MAX_BATCH_TOKENS`] padded tokens.

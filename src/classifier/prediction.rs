@@ -28,6 +28,12 @@ pub fn ranked(values: &[f32]) -> impl Iterator<Item = (usize, f32)> {
     ranked.into_iter()
 }
 
+/// The id of the largest value, the first of several; 0 if there is none.
+pub fn top(values: &[f32]) -> usize {
+    let start = (0, f32::NEG_INFINITY);
+    values.iter().copied().enumerate().fold(start, |best, next| if next.1 > best.1 { next } else { best }).0
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -56,5 +62,6 @@ mod tests {
     #[test]
     fn equal_values_keep_the_order_of_their_ids() {
         assert_eq!(ranked(&[0.1, 0.4, 0.1, 0.4]).map(|(id, _)| id).collect::<Vec<_>>(), [1, 3, 0, 2]);
+        assert_eq!(top(&[0.1, 0.4, 0.1, 0.4]), 1);
     }
 }

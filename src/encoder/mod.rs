@@ -15,7 +15,7 @@ mod weights;
 
 pub use config::{BertConfig, BertConfigError, HiddenAct};
 pub use plain::PlainEncoder;
-pub use weights::{Weights, WeightsError, load_weights};
+pub use weights::{Weights, WeightsError};
 
 /// Computes the hidden states of texts.
 pub trait Encoder: Debug + Send + Sync {
@@ -23,7 +23,7 @@ pub trait Encoder: Debug + Send + Sync {
     ///
     /// # Errors
     /// If the tensor library fails.
-    fn encode(&self, texts: &[EncodedText]) -> candle_core::Result<HiddenStates>;
+    fn encode(&self, texts: &[&EncodedText]) -> candle_core::Result<HiddenStates>;
 }
 
 /// The last layer's states of a batch, packed: all tokens of the first text, then those of the second, without padding.

@@ -31,8 +31,8 @@ impl PlainEncoder {
 }
 
 impl Encoder for PlainEncoder {
-    fn encode(&self, texts: &[EncodedText]) -> candle_core::Result<HiddenStates> {
-        let lengths: Vec<usize> = texts.iter().map(EncodedText::len).collect();
+    fn encode(&self, texts: &[&EncodedText]) -> candle_core::Result<HiddenStates> {
+        let lengths: Vec<usize> = texts.iter().map(|text| text.len()).collect();
         let longest = lengths.iter().copied().max().unwrap_or(0);
         let padded = |values: fn(&EncodedText) -> &[u32], padding: u32| {
             let mut padded = Vec::with_capacity(texts.len() * longest);

@@ -211,14 +211,6 @@ impl Weights {
     }
 }
 
-/// Reads all weights of a bundle into a map; see [`Weights::load`].
-///
-/// # Errors
-/// As [`Weights::load`].
-pub fn load_weights(files: &ModelFiles) -> Result<HashMap<String, Tensor>, WeightsError> {
-    Weights::load(files).map(Weights::into_map)
-}
-
 /// The name used here, or none for what a classifier has no use for.
 fn canonical_name(name: &str) -> Option<String> {
     let bare = name.strip_prefix("bert.").unwrap_or(name);

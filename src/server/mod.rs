@@ -15,7 +15,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::batcher::{Batcher, BatcherConfig};
 use crate::pb;
-use crate::pb::dispatch_service_server::DispatchServiceServer;
+use crate::pb::dispatch_service_server::{DispatchServiceServer, SERVICE_NAME};
 use crate::pipeline::{Assess, Pipeline};
 
 mod convert;
@@ -38,7 +38,7 @@ pub struct ServerConfig {
 /// Largest message that is accepted: a full batch of the longest texts fits.
 const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 /// The names that health is asked for: the whole server, and the service.
-const HEALTH_NAMES: [&str; 2] = ["", "jiesu.v1.DispatchService"];
+const HEALTH_NAMES: [&str; 2] = ["", SERVICE_NAME];
 
 /// Serves until `shutdown` completes, then finishes the calls in flight, for `shutdown_grace` at most.
 ///

@@ -19,7 +19,7 @@ pub use crosswalk::LabelSystem;
 /// let taxonomy = Taxonomy::built_in();
 /// assert_eq!(taxonomy.category("housing").unwrap().name, "住房物业");
 /// assert_eq!(taxonomy.category_by_label("住房物业").unwrap().id, "housing");
-/// assert_eq!(taxonomy.risk("wage_arrears").unwrap().name, "欠薪");
+/// assert_eq!(taxonomy.risk_by_label("wage_arrears").unwrap().name, "欠薪");
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Taxonomy {
@@ -96,19 +96,9 @@ impl Taxonomy {
             .find(|category| matches(label, [&category.id, &category.name, &category.name_en]))
     }
 
-    /// The kind with this id.
-    pub fn kind(&self, id: &str) -> Option<&Term> {
-        term(&self.kinds, id)
-    }
-
     /// The kind that a model's label stands for.
     pub fn kind_by_label(&self, label: &str) -> Option<&Term> {
         term_by_label(&self.kinds, label)
-    }
-
-    /// The urgency with this id.
-    pub fn urgency(&self, id: &str) -> Option<&Term> {
-        term(&self.urgencies, id)
     }
 
     /// The urgency that a model's label stands for.
@@ -116,19 +106,9 @@ impl Taxonomy {
         term_by_label(&self.urgencies, label)
     }
 
-    /// The risk with this id.
-    pub fn risk(&self, id: &str) -> Option<&Term> {
-        term(&self.risks, id)
-    }
-
     /// The risk that a model's label stands for.
     pub fn risk_by_label(&self, label: &str) -> Option<&Term> {
         term_by_label(&self.risks, label)
-    }
-
-    /// The group with this id.
-    pub fn group(&self, id: &str) -> Option<&Term> {
-        term(&self.groups, id)
     }
 
     /// The group that a model's label stands for.
@@ -140,10 +120,6 @@ impl Taxonomy {
     pub fn label_system(&self, id: &str) -> Option<&LabelSystem> {
         self.label_systems.iter().find(|system| system.id == id)
     }
-}
-
-fn term<'a>(terms: &'a [Term], id: &str) -> Option<&'a Term> {
-    terms.iter().find(|term| term.id == id)
 }
 
 fn term_by_label<'a>(terms: &'a [Term], label: &str) -> Option<&'a Term> {

@@ -8,7 +8,9 @@ use candle_core::DType;
 use serde_json::json;
 
 use crate::classifier::{Calibration, ModelConfig};
-use crate::registry::{CALIBRATION_FILE, CONFIG_FILE, SAFETENSORS_FILE};
+use crate::registry::{
+    CALIBRATION_FILE, CONFIG_FILE, SAFETENSORS_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE,
+};
 
 use super::TrainError;
 use super::bert::Stored;
@@ -16,7 +18,7 @@ use super::settings::Start;
 
 /// Files of a base model that say how texts become tokens.
 const TOKENIZER_FILES: [&str; 4] =
-    ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json"];
+    [TOKENIZER_FILE, VOCABULARY_FILE, TOKENIZER_CONFIG_FILE, "special_tokens_map.json"];
 /// Settings, data and figures of the run.
 const TRAINING_FILE: &str = "training.json";
 
@@ -44,7 +46,7 @@ pub(super) fn copy_tokenizer(start: &Start, output: &Path) -> Result<(), TrainEr
             Ok(())
         }
         Start::Fresh { vocabulary, .. } => {
-            copy(vocabulary, &output.join("vocab.txt"))?;
+            copy(vocabulary, &output.join(VOCABULARY_FILE))?;
             let config = json!({
                 "tokenizer_class": "BertTokenizer",
                 "do_lower_case": true,
@@ -56,7 +58,7 @@ pub(super) fn copy_tokenizer(start: &Start, output: &Path) -> Result<(), TrainEr
                 "cls_token": "[CLS]",
                 "mask_token": "[MASK]",
             });
-            write(&output.join("tokenizer_config.json"), &format!("{config:#}\n"))
+            write(&output.join(TOKENIZER_CONFIG_FILE), &format!("{config:#}\n"))
         }
     }
 }

@@ -3,7 +3,7 @@
 use candle_core::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::{HeadConfig, Problem};
+use crate::classifier::{HeadConfig, Problem, top};
 use crate::eval::scores::{self, LabelCounts};
 
 use super::bert::Pass;
@@ -73,7 +73,7 @@ impl HeadAnswers {
             Problem::SingleLabelClassification => {
                 let (gold, predicted): (Vec<usize>, Vec<usize>) = known
                     .filter_map(|(logits, target)| match target {
-                        Target::One(label) => Some((*label, best(logits))),
+                        Target::One(label) => Some((*label, top(logits))),
                         Target::Missing | Target::Many(_) => None,
                     })
                     .unzip();
@@ -127,12 +127,6 @@ fn multi_label_figures(head: &HeadConfig, rows: &[(&[usize], Vec<usize>)]) -> He
         macro_f1: scores::mean_f1(&counts),
         micro_f1: scores::micro_f1(&counts),
     }
-}
-
-/// The first label with the largest logit.
-fn best(logits: &[f32]) -> usize {
-    let start = (0, f32::NEG_INFINITY);
-    logits.iter().copied().enumerate().fold(start, |best, next| if next.1 > best.1 { next } else { best }).0
 }
 
 /// The labels that hold: probability of one half and more.

@@ -226,7 +226,10 @@ mod tests {
             let kept = heads().into_iter().take(2).map(|(_, head)| head).collect();
             let model_config = ModelConfig { bert: config(), pooling, max_tokens: 12, heads: kept };
             let head_weights = HeadWeights::load(&model_config, &weights).unwrap();
-            let states = PlainEncoder::new(&config(), &weights).unwrap().encode(&texts()).unwrap();
+            let states = PlainEncoder::new(&config(), &weights)
+                .unwrap()
+                .encode(&texts().iter().collect::<Vec<_>>())
+                .unwrap();
             let pooled = model.pooled(&batch(), Pass::Inference).unwrap();
             for (text, states) in states.texts().enumerate() {
                 for (head, expected) in head_weights.logits(&states.unwrap()).unwrap().into_iter().enumerate()

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::classifier::{HeadConfig, ModelConfig, weight_prefix};
 use crate::encoder::{BertConfig, Weights};
-use crate::registry::ModelFiles;
+use crate::registry::{CONFIG_FILE, ModelFiles};
 use crate::table::{Table, TableError};
 use crate::tokenizer::TextTokenizer;
 
@@ -144,9 +144,9 @@ fn start(settings: &TrainSettings) -> Result<(BertConfig, Initializer, Option<Mo
     let (mut config, files, vectors) = match &settings.start {
         Start::Base(path) => {
             let files = ModelFiles::folder(path)?;
-            let text = files.read_to_string("config.json")?;
+            let text = files.read_to_string(CONFIG_FILE)?;
             let config = serde_json::from_str(&text)
-                .map_err(|source| TrainError::BaseConfig { path: path.join("config.json"), source })?;
+                .map_err(|source| TrainError::BaseConfig { path: path.join(CONFIG_FILE), source })?;
             (config, Some(files), None)
         }
         Start::Fresh { vocabulary, vectors, shape } => {
@@ -258,7 +258,7 @@ impl Initializer {
         heads: &[(String, HeadConfig)],
     ) -> Result<(), TrainError> {
         // A base without labels has no heads worth keeping.
-        let old = files.read_to_string("config.json").map(|text| ModelConfig::from_json(&text))?;
+        let old = files.read_to_string(CONFIG_FILE).map(|text| ModelConfig::from_json(&text))?;
         let old = old.map(|config| named(&config.heads, &[])).unwrap_or_default();
         let mut kept = HashMap::new();
         for (name, head) in heads {

@@ -67,28 +67,21 @@ impl Progress {
         self.bar.inc(1);
         if self.bar.is_hidden() && self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
-            anstream::eprintln!(
-                "epoch {}, step {}/{}: {}",
-                self.epoch,
-                self.step,
-                self.total_steps,
-                self.message()
-            );
+            self.line();
         }
     }
 
     /// The epoch is over.
     pub(crate) fn finish(&self) {
         if self.bar.is_hidden() && self.rows > 0 {
-            anstream::eprintln!(
-                "epoch {}, step {}/{}: {}",
-                self.epoch,
-                self.step,
-                self.total_steps,
-                self.message()
-            );
+            self.line();
         }
         self.bar.finish_and_clear();
+    }
+
+    fn line(&self) {
+        let Self { epoch, step, total_steps, .. } = self;
+        anstream::eprintln!("epoch {epoch}, step {step}/{total_steps}: {}", self.message());
     }
 
     fn message(&self) -> String {
