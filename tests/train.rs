@@ -201,6 +201,10 @@ fn rows_of_the_dev_file_and_excluded_ids_are_never_trained_on() {
     let training: serde_json::Value =
         serde_json::from_slice(&fs::read(workshop.path("other/training.json")).unwrap()).unwrap();
     assert_eq!(training["rows"][0]["counts"]["excluded_by_text"], 12);
+    // A list that names no id would bar nothing.
+    fs::write(workshop.path("excluded.jsonl"), "{\"ID\": \"t12\"}").unwrap();
+    settings.output = workshop.path("third");
+    assert!(train(&settings).unwrap_err().to_string().contains("has no column `id`"));
 }
 
 #[test]

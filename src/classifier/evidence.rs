@@ -49,13 +49,13 @@ fn clauses(text: &RequestText, encoded: &EncodedText, contributions: &[f32]) -> 
             continue;
         };
         let words = text.normalized(span.field);
-        if words[span.start..span.end].contains(is_clause_end) {
+        if words.get(span.start..span.end).is_some_and(|token| token.contains(is_clause_end)) {
             open = false;
             continue;
         }
         match clauses.last_mut() {
-            Some((clause, weight)) if open && words[clause.end..span.start].trim().is_empty() => {
-                clause.end = span.end;
+            Some((clause, weight)) if open && is_gapless(words, clause.end, span.start) => {
+                clause.end = clause.end.max(span.end);
                 *weight += contribution;
             }
             _ => clauses.push((*span, *contribution)),
@@ -63,6 +63,11 @@ fn clauses(text: &RequestText, encoded: &EncodedText, contributions: &[f32]) -> 
         open = true;
     }
     clauses
+}
+
+/// Whether only spaces stand between two tokens. They may overlap: one character can become two pieces (İ → i, ̇).
+fn is_gapless(words: &str, end: usize, start: usize) -> bool {
+    start <= end || words.get(end..start).is_some_and(|between| between.trim().is_empty())
 }
 
 fn is_clause_end(c: char) -> bool {
@@ -101,5 +106,16 @@ mod tests {
         let evidence = spans(&request, &encoded(&request, 4..7), &[0.5; 7]);
         let chars: Vec<_> = evidence.into_iter().map(|span| span.chars).collect();
         assert_eq!(chars, [0..4, 7..10]);
+    }
+
+    #[test]
+    fn two_pieces_of_one_character_are_one_clause() {
+        let request = RequestText::new("", "İ路灯").unwrap();
+        let span = |start, end| Some(TokenSpan { field: Field::Text, start, end });
+        let spans = vec![span(0, 2), span(0, 2), span(2, 5), span(5, 8)];
+        let encoded = EncodedText { input_ids: vec![0; 4], token_type_ids: vec![0; 4], spans };
+        let evidence = super::spans(&request, &encoded, &[0.5; 4]);
+        assert_eq!(evidence.len(), 1);
+        assert_eq!(evidence[0].chars, 0..3);
     }
 }

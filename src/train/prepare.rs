@@ -83,6 +83,8 @@ fn read_tables<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Table>, TableError> {
 fn read_rows(settings: &TrainSettings) -> Result<Rows, TrainError> {
     let mut excluded = Excluded::default();
     for table in read_tables(&settings.exclude_ids)? {
+        // A list without ids would bar nothing, and nobody would notice.
+        table.require_columns([&settings.columns.id])?;
         excluded.add_ids(&table, &settings.columns)?;
     }
     let mut dev = None;
