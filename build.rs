@@ -9,8 +9,14 @@ use std::{env, fs};
 use prost::Message;
 
 /// The files of a bundle that a program needs.
-const MODEL_FILES: [&str; 5] =
-    ["config.json", "vocab.txt", "tokenizer_config.json", "model.safetensors", "calibration.json"];
+const MODEL_FILES: [&str; 6] = [
+    "config.json",
+    "vocab.txt",
+    "tokenizer_config.json",
+    "model.safetensors",
+    "ngrams.safetensors",
+    "calibration.json",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);

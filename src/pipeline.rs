@@ -6,9 +6,7 @@ use std::sync::Arc;
 use crate::assessment::{
     AreaReference, Assessment, Decision, DecisionAction, DecisionReason, Evidence, Label,
 };
-use crate::classifier::{
-    Classification, EvidenceSpan, HeadConfig, MULTI_LABEL_THRESHOLD, Problem, SequenceClassifier,
-};
+use crate::classifier::{Classification, EvidenceSpan, HeadConfig, Problem, SequenceClassifier};
 use crate::dispatch::{Area, Directory, DispatchInput, suggest};
 use crate::error::{Error, Result};
 use crate::request::{RequestError, RequestText, Violation};
@@ -119,13 +117,8 @@ impl Pipeline {
 
     fn assessment(&self, request: &CitizenRequest, classification: &Classification) -> Assessment {
         let categories = self.labels(classification, CATEGORY_HEAD);
-        let single = |head| self.labels(classification, head).into_iter().next();
-        let several = |head| {
-            let mut labels = self.labels(classification, head);
-            labels.retain(|label| label.probability >= MULTI_LABEL_THRESHOLD);
-            labels
-        };
-        let (urgency, risks) = (single(URGENCY_HEAD), several(RISKS_HEAD));
+        let single = |head| self.holding(classification, head).into_iter().next();
+        let (urgency, risks) = (single(URGENCY_HEAD), self.holding(classification, RISKS_HEAD));
         let department_labels = classification.ranked(DEPARTMENT_HEAD);
         let ranked: Vec<(&str, f32)> =
             categories.iter().map(|label| (label.id.as_str(), label.probability)).collect();
@@ -145,7 +138,7 @@ impl Pipeline {
             kind: single(KIND_HEAD),
             urgency,
             risks,
-            groups: several(GROUPS_HEAD),
+            groups: self.holding(classification, GROUPS_HEAD),
             departments,
             evidence: classification.evidence.iter().map(|span| quote(&request.text, span)).collect(),
             model: self.classifier.name().to_owned(),
@@ -175,6 +168,22 @@ impl Pipeline {
                 })
             })
             .collect()
+    }
+
+    /// The labels of a head that hold, most probable first; empty if the model has no such head.
+    fn holding(&self, classification: &Classification, name: &str) -> Vec<Label> {
+        let (Some(head), Some(probabilities)) = (self.classifier.head(name), classification.head(name))
+        else {
+            return Vec::new();
+        };
+        let decided = self.classifier.decision_rule(head).decide(probabilities);
+        let holding: Vec<_> = decided
+            .into_iter()
+            .filter_map(|label| Some(self.terms().meaning(name, head.labels.name(label))?.id))
+            .collect();
+        let mut labels = self.labels(classification, name);
+        labels.retain(|label| holding.contains(&label.id.as_str()));
+        labels
     }
 
     /// What the model's labels stand for.

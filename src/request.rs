@@ -20,7 +20,7 @@ pub const MAX_TEXT_CHARS: usize = 10_000;
 pub const MAX_TITLE_CHARS: usize = 500;
 
 /// The parts of a request that a span can lie in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Field {
     /// The title that the citizen or the operator gave.

@@ -83,7 +83,7 @@ impl Workshop {
         settings.dev_share = 0.2;
         settings.max_tokens = 32;
         settings.batch_size = 8;
-        settings.epochs = 4;
+        settings.epochs = Some(4);
         settings.patience = 4;
         settings.optimizer.learning_rate = 3e-3;
         settings.optimizer.head_learning_rate = 3e-3;
@@ -112,7 +112,7 @@ fn learns_its_sentences_and_the_bundle_answers_the_same() {
         let workshop = Workshop::new();
         let mut settings = workshop.settings("bundle");
         settings.pooling = pooling;
-        settings.epochs = 25;
+        settings.epochs = Some(25);
         settings.patience = 25;
         let report = finish(&settings);
         let losses: Vec<f64> = report.history.iter().map(|epoch| epoch.loss).collect();
@@ -152,7 +152,7 @@ fn a_resumed_run_ends_where_a_straight_one_does() {
 fn a_run_is_a_function_of_its_seed() {
     let workshop = Workshop::new();
     let mut settings = workshop.settings("a");
-    settings.epochs = 1;
+    settings.epochs = Some(1);
     finish(&settings);
     settings.output = workshop.path("b");
     finish(&settings);
@@ -187,7 +187,7 @@ fn rows_of_the_dev_file_and_excluded_ids_are_never_trained_on() {
     let mut settings = workshop.settings("bundle");
     settings.dev = Some(workshop.path("dev.jsonl"));
     settings.exclude_ids = vec![workshop.path("excluded.jsonl")];
-    settings.epochs = 1;
+    settings.epochs = Some(1);
     finish(&settings);
     let training: serde_json::Value =
         serde_json::from_slice(&fs::read(workshop.path("bundle/training.json")).unwrap()).unwrap();
@@ -211,13 +211,13 @@ fn rows_of_the_dev_file_and_excluded_ids_are_never_trained_on() {
 fn a_bundle_is_a_base_whose_heads_are_taken_over() {
     let workshop = Workshop::new();
     let mut settings = workshop.settings("first");
-    settings.epochs = 15;
+    settings.epochs = Some(15);
     let first = finish(&settings);
     let mut settings = workshop.settings("second");
     settings.start = Start::Base(workshop.path("first"));
     settings.optimizer.learning_rate = 0.0;
     settings.optimizer.head_learning_rate = 0.0;
-    settings.epochs = 1;
+    settings.epochs = Some(1);
     let second = finish(&settings);
     assert_eq!(first.heads, second.heads);
 }
@@ -226,7 +226,7 @@ fn a_bundle_is_a_base_whose_heads_are_taken_over() {
 fn float16_bundles_load() {
     let workshop = Workshop::new();
     let mut settings = workshop.settings("half");
-    settings.epochs = 1;
+    settings.epochs = Some(1);
     settings.half = true;
     finish(&settings);
     assert!(SequenceClassifier::load(&ModelFiles::folder(workshop.path("half")).unwrap()).is_ok());
@@ -249,7 +249,7 @@ fn helping_sets_teach_the_primary_head_and_leave_no_trace() {
         .collect();
     fs::write(workshop.path("numbers.jsonl"), rows.join("\n")).unwrap();
     let mut settings = workshop.settings("bundle");
-    settings.epochs = 1;
+    settings.epochs = Some(1);
     let identity = |at: usize| (0..3).map(|i| if i == at { 0.98 } else { 0.01 }).collect();
     settings.crosswalks = vec![CrosswalkData {
         path: workshop.path("numbers.jsonl"),

@@ -1,21 +1,34 @@
 //! What was measured about a model's certainty, and how it is measured.
 //!
-//! Temperature scaling: Guo et al., "On Calibration of Modern Neural Networks" (2017). Certified precision: the lower
-//! end of the one-sided interval of Clopper and Pearson (1934) for the share of right answers among the accepted. Ten
-//! thresholds are looked at, chosen by confidence alone, so each is tested at a tenth of the error (Bonferroni).
+//! Temperature scaling and the expected calibration error: Guo et al., "On Calibration of Modern Neural Networks" (2017).
+//!
+//! Certified precision: the lower end of the one-sided interval of Clopper and Pearson (1934) for the share of right
+//! answers among the accepted. Thresholds are looked at from the strictest on, and the first that fails ends the search:
+//! in such a fixed sequence each may be tested at the full error (Angelopoulos et al., "Learn then Test", 2021).
+//!
+//! Where a miss costs more than a false alarm, the threshold of a decision is the one with the best F₂, which counts
+//! recall twice as much as precision (van Rijsbergen, "Information Retrieval", 1979).
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{Beta, ContinuousCDF};
 
-use super::config::HeadConfig;
-use super::prediction::{ranked, softmax};
+use super::config::{HeadConfig, Problem};
+use super::prediction::{DecisionRule, alarm, ranked, sigmoid, softmax};
 
 /// Confidence level of certified precisions.
 const CONFIDENCE_LEVEL: f64 = 0.95;
-/// How many thresholds are looked at for one precision: each tenth of the sample, by confidence.
-const LOOKS: usize = 10;
+/// Into how many parts the thresholds that are looked at cut the sample, by confidence.
+const PARTS: usize = 20;
+/// The strictest threshold that is looked at accepts so many of the parts; less would say little about a precision.
+const FIRST_LOOK: usize = 5;
+/// How many bins the expected calibration error has.
+const BINS: usize = 15;
+/// Into how many parts a sample is cut to measure on one what was fitted on the others.
+const FOLDS: usize = 5;
+/// Probability from which a label of a multi-label head holds where nothing was measured.
+const EVEN_ODDS: f32 = 0.5;
 /// The precisions that are certified where the sample allows it.
 const TARGET_PRECISIONS: [f64; 3] = [0.90, 0.95, 0.98];
 
@@ -38,6 +51,14 @@ pub struct HeadCalibration {
     /// Least confidences at which answers may act alone, by rising precision; empty where the sample allows none.
     #[serde(default)]
     pub accept: Vec<CertifiedThreshold>,
+    /// Least probability at which a label holds (multi-label heads), or at which the labels after the first, together, are
+    /// preferred to it (heads that raise an alarm); 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision_threshold: Option<f32>,
+    /// Expected calibration error of the top label in 15 bins of equal width, each fifth of the sample read at the
+    /// temperature of the others; 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_calibration_error: Option<f64>,
 }
 
 /// A confidence from which answers are right with a certified precision.
@@ -52,7 +73,7 @@ pub struct CertifiedThreshold {
     pub accepted: usize,
     /// Right answers among them.
     pub correct: usize,
-    /// Clopper–Pearson lower bound of the precision at 95 % confidence, all looks together.
+    /// Clopper–Pearson lower bound of the precision at 95 % confidence.
     pub lower_bound: f64,
 }
 
@@ -67,6 +88,16 @@ pub enum CalibrationError {
     UnknownHead {
         /// The head's name.
         head: String,
+    },
+    /// A threshold that is no probability.
+    #[error(
+        "calibration.json gives head `{head}` the decision threshold {threshold}; it must be from 0 to 1"
+    )]
+    Threshold {
+        /// The head's name.
+        head: String,
+        /// What stands there.
+        threshold: f32,
     },
     /// A temperature that cannot divide.
     #[error(
@@ -84,7 +115,7 @@ impl Calibration {
     /// Reads the text of a `calibration.json` and checks it against a model's heads.
     ///
     /// # Errors
-    /// If it is malformed, names an unknown head, or a temperature is not a positive number.
+    /// If it is malformed, names an unknown head, a temperature is not a positive number, or a threshold no probability.
     pub fn from_json(text: &str, heads: &[HeadConfig]) -> Result<Self, CalibrationError> {
         let calibration: Self = serde_json::from_str(text)?;
         for (name, head) in &calibration.heads {
@@ -94,6 +125,11 @@ impl Calibration {
             if !(head.temperature.is_finite() && head.temperature > 0.0) {
                 let temperature = head.temperature;
                 return Err(CalibrationError::Temperature { head: name.clone(), temperature });
+            }
+            if let Some(threshold) = head.decision_threshold
+                && !(0.0..=1.0).contains(&threshold)
+            {
+                return Err(CalibrationError::Threshold { head: name.clone(), threshold });
             }
         }
         Ok(calibration)
@@ -105,25 +141,69 @@ impl Calibration {
     }
 }
 
+impl Problem {
+    /// Calibrated probabilities of a head's logits.
+    pub(crate) fn probabilities(self, logits: &[f32], temperature: f32) -> Vec<f32> {
+        match self {
+            Self::SingleLabelClassification => softmax(logits, temperature),
+            Self::MultiLabelClassification => {
+                logits.iter().map(|logit| sigmoid(logit / temperature)).collect()
+            }
+        }
+    }
+
+    /// How a head decides with a threshold that was measured, or without one.
+    pub(crate) fn decision_rule(self, threshold: Option<f32>) -> DecisionRule {
+        match (self, threshold) {
+            (Self::SingleLabelClassification, None) => DecisionRule::MostProbable,
+            (Self::SingleLabelClassification, Some(threshold)) => DecisionRule::Alert { threshold },
+            (Self::MultiLabelClassification, threshold) => {
+                DecisionRule::Every { threshold: threshold.unwrap_or(EVEN_ODDS) }
+            }
+        }
+    }
+}
+
 impl HeadCalibration {
-    /// Measures a single-label head on examples that it was not trained on: `logits[i]` with right label `gold[i]`.
+    /// Measures a single-label head on examples that it was not trained on: `logits[i]` with right label `gold[i]`. With
+    /// `alert`, its first label is the quiet one and the others must not be missed.
     ///
     /// Returns `None` if there is no example.
-    pub fn fit(logits: &[Vec<f32>], gold: &[usize]) -> Option<Self> {
+    pub fn fit(logits: &[Vec<f32>], gold: &[usize], alert: bool) -> Option<Self> {
         if gold.is_empty() || logits.len() != gold.len() {
             return None;
         }
-        let temperature = fit_temperature(logits, gold);
-        let answers: Vec<(f32, bool)> = logits
-            .iter()
-            .zip(gold)
-            .filter_map(|(logits, &gold)| {
-                let (label, confidence) = ranked(&softmax(logits, temperature)).next()?;
-                Some((confidence, label == gold))
-            })
-            .collect();
-        let accept = TARGET_PRECISIONS.iter().filter_map(|&precision| certify(&answers, precision)).collect();
-        Some(Self { temperature, sample_size: gold.len(), accept })
+        let rows: Vec<(&[f32], usize)> = logits.iter().map(Vec::as_slice).zip(gold.iter().copied()).collect();
+        let temperature = fit_temperature(&rows);
+        let answers = top_answers(&rows, temperature);
+        let alarms =
+            || rows.iter().map(|(logits, gold)| (alarm(&softmax(logits, temperature)), *gold > 0)).collect();
+        Some(Self {
+            temperature,
+            sample_size: gold.len(),
+            accept: TARGET_PRECISIONS.iter().filter_map(|&precision| certify(&answers, precision)).collect(),
+            decision_threshold: alert.then(|| best_threshold(alarms())).flatten(),
+            expected_calibration_error: (rows.len() >= FOLDS).then(|| cross_fitted_error(&rows)),
+        })
+    }
+
+    /// Measures a multi-label head on examples that it was not trained on: for each the logits and the labels that hold.
+    ///
+    /// Returns `None` if there is no example.
+    pub fn fit_multi_label(logits: &[Vec<f32>], gold: &[Vec<usize>]) -> Option<Self> {
+        if gold.is_empty() || logits.len() != gold.len() {
+            return None;
+        }
+        let decisions = logits.iter().zip(gold).flat_map(|(logits, gold)| {
+            logits.iter().enumerate().map(move |(label, logit)| (sigmoid(*logit), gold.contains(&label)))
+        });
+        Some(Self {
+            temperature: 1.0,
+            sample_size: gold.len(),
+            accept: Vec::new(),
+            decision_threshold: best_threshold(decisions.collect()),
+            expected_calibration_error: None,
+        })
     }
 
     /// The certified threshold for a precision, if the sample allowed one.
@@ -132,14 +212,20 @@ impl HeadCalibration {
     }
 }
 
+/// The top label's confidence in each row, and whether it is right.
+fn top_answers(rows: &[(&[f32], usize)], temperature: f32) -> Vec<(f32, bool)> {
+    let top = |(logits, gold): &(&[f32], usize)| {
+        let (label, confidence) = ranked(&softmax(logits, temperature)).next()?;
+        Some((confidence, label == *gold))
+    };
+    rows.iter().filter_map(top).collect()
+}
+
 /// The temperature in [0.1, 10] with the least negative log-likelihood, by golden-section search on its logarithm.
-fn fit_temperature(logits: &[Vec<f32>], gold: &[usize]) -> f32 {
+fn fit_temperature(rows: &[(&[f32], usize)]) -> f32 {
     let loss = |log_temperature: f32| -> f64 {
-        logits
-            .iter()
-            .zip(gold)
-            .map(|(logits, &gold)| -f64::from(softmax(logits, log_temperature.exp())[gold].max(1e-30)).ln())
-            .sum()
+        let likelihood = |(logits, gold): &(&[f32], usize)| softmax(logits, log_temperature.exp())[*gold];
+        rows.iter().map(|row| -f64::from(likelihood(row).max(1e-30)).ln()).sum()
     };
     let ratio = (5f32.sqrt() - 1.0) / 2.0;
     let (mut low, mut high) = (0.1f32.ln(), 10f32.ln());
@@ -154,32 +240,73 @@ fn fit_temperature(logits: &[Vec<f32>], gold: &[usize]) -> f32 {
     f32::midpoint(low, high).exp()
 }
 
-/// The lowest of [`LOOKS`] thresholds whose accepted answers are right with at least `precision`, certified.
+/// The expected calibration error where no row has a say in its own temperature.
+fn cross_fitted_error(rows: &[(&[f32], usize)]) -> f64 {
+    let mut answers = Vec::with_capacity(rows.len());
+    for fold in 0..FOLDS {
+        let part = |held_out: bool| -> Vec<(&[f32], usize)> {
+            let rows = rows.iter().enumerate().filter(|(row, _)| (row % FOLDS == fold) == held_out);
+            rows.map(|(_, row)| *row).collect()
+        };
+        answers.extend(top_answers(&part(true), fit_temperature(&part(false))));
+    }
+    expected_calibration_error(&answers)
+}
+
+/// Σ over bins of |bin|/n · |share of right answers − mean confidence|.
+fn expected_calibration_error(answers: &[(f32, bool)]) -> f64 {
+    let mut gaps = [0.0; BINS];
+    for (confidence, right) in answers {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a probability times a small number"
+        )]
+        let bin = ((confidence * BINS as f32) as usize).min(BINS - 1);
+        gaps[bin] += f64::from(u8::from(*right)) - f64::from(*confidence);
+    }
+    gaps.iter().map(|gap| gap.abs()).sum::<f64>() / answers.len().max(1) as f64
+}
+
+/// The lowest threshold whose accepted answers are right with at least `precision`, certified.
 fn certify(answers: &[(f32, bool)], precision: f64) -> Option<CertifiedThreshold> {
     let mut answers = answers.to_vec();
     answers.sort_by(|a, b| b.0.total_cmp(&a.0));
-    (1..=LOOKS).rev().find_map(|look| {
-        let threshold = answers.get((answers.len() * look / LOOKS).checked_sub(1)?)?.0;
-        let accepted: Vec<bool> = answers
-            .iter()
-            .take_while(|(confidence, _)| *confidence >= threshold)
-            .map(|(_, right)| *right)
-            .collect();
-        let correct = accepted.iter().filter(|right| **right).count();
-        let lower_bound = clopper_pearson_lower(correct, accepted.len());
+    let look = |part: usize| {
+        let threshold = answers.get((answers.len() * part / PARTS).checked_sub(1)?)?.0;
+        let accepted = answers.partition_point(|(confidence, _)| *confidence >= threshold);
+        let correct = answers[..accepted].iter().filter(|(_, right)| *right).count();
+        let lower_bound = clopper_pearson(correct, accepted, 1.0 - CONFIDENCE_LEVEL);
         (lower_bound >= precision).then_some(CertifiedThreshold {
             precision,
             threshold,
-            accepted: accepted.len(),
+            accepted,
             correct,
             lower_bound,
         })
-    })
+    };
+    // A look that accepts too few to certify anything must not end the search before it has begun.
+    let enough =
+        |part: &usize| precision.powf((answers.len() * part / PARTS) as f64) <= 1.0 - CONFIDENCE_LEVEL;
+    (FIRST_LOOK..=PARTS).skip_while(|part| !enough(part)).map_while(look).last()
 }
 
-/// Lower end of the one-sided Clopper–Pearson interval at [`CONFIDENCE_LEVEL`], shared by [`LOOKS`] looks.
-fn clopper_pearson_lower(correct: usize, accepted: usize) -> f64 {
-    clopper_pearson(correct, accepted, (1.0 - CONFIDENCE_LEVEL) / LOOKS as f64)
+/// The threshold with the best F₂ of the decisions, each a probability and whether it should be yes; the highest of
+/// several. None if nothing should be.
+fn best_threshold(mut decisions: Vec<(f32, bool)>) -> Option<f32> {
+    decisions.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let wanted = decisions.iter().filter(|(_, wanted)| *wanted).count();
+    let (mut hits, mut best) = (0, (0.0, None));
+    for (index, (probability, is_wanted)) in decisions.iter().enumerate() {
+        hits += usize::from(*is_wanted);
+        let score = 5.0 * hits as f64 / (4 * wanted + index + 1) as f64;
+        // Equal probabilities are decided alike.
+        let is_last = decisions.get(index + 1).is_none_or(|next| next.0 < *probability);
+        if is_last && score > best.0 {
+            best = (score, Some(*probability));
+        }
+    }
+    best.1
 }
 
 /// Lower end of the one-sided Clopper–Pearson interval that errs with probability `error`.
@@ -206,9 +333,9 @@ mod tests {
 
     #[test]
     fn too_small_a_sample_certifies_nothing() {
-        // Ten looks: 0.95^103 > 0.005 > 0.95^104.
-        assert_eq!(certify(&vec![(0.99, true); 103], 0.95), None);
-        assert!(certify(&vec![(0.99, true); 104], 0.95).is_some());
+        // 0.95^58 > 0.05 > 0.95^59
+        assert_eq!(certify(&vec![(0.99, true); 58], 0.95), None);
+        assert!(certify(&vec![(0.99, true); 59], 0.95).is_some());
         assert_eq!(certify(&[], 0.95), None);
     }
 
@@ -222,11 +349,35 @@ mod tests {
     }
 
     #[test]
+    fn a_failed_look_ends_the_search() {
+        // The surest quarter is right in 85 of 100; all together would pass, if they were asked.
+        let mut answers: Vec<(f32, bool)> = (0..1000).map(|row| (0.9, row % 20 > 2)).collect();
+        answers.extend(vec![(0.5, true); 3000]);
+        assert_eq!(certify(&answers, 0.95), None);
+    }
+
+    #[test]
+    fn calibration_error_is_the_gap_between_confidence_and_accuracy() {
+        // Bin of 0.95: 0.5 right, gap 0.45; bin of 0.6: 1 right, gap 0.4; each half of the sample.
+        let answers = [(0.95, true), (0.95, false), (0.6, true), (0.6, true)];
+        assert!((expected_calibration_error(&answers) - 0.425).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_must_not_be_missed_is_raised_early() {
+        // F2 at 0.9: 5·1/(4·2+1) = 0.56; at 0.4: 5·2/(8+4) = 0.83; at 0.1: 5·2/(8+6) = 0.71
+        let decisions =
+            vec![(0.9, true), (0.5, false), (0.5, false), (0.4, true), (0.1, false), (0.1, false)];
+        assert_eq!(best_threshold(decisions), Some(0.4));
+        assert_eq!(best_threshold(vec![(0.9, false)]), None);
+    }
+
+    #[test]
     fn temperature_cools_an_overconfident_model() {
         // Right three times of four, but sure as at 1 : e⁴.
         let logits = vec![vec![4.0, 0.0]; 400];
         let gold: Vec<usize> = (0..400).map(|index| usize::from(index % 4 == 0)).collect();
-        let temperature = HeadCalibration::fit(&logits, &gold).unwrap().temperature;
+        let temperature = HeadCalibration::fit(&logits, &gold, false).unwrap().temperature;
         // softmax(4/T) = 3/4 at T = 4/ln 3
         assert!((temperature - 4.0 / 3f32.ln()).abs() < 0.01, "{temperature}");
     }

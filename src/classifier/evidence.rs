@@ -39,6 +39,28 @@ pub(super) fn spans(text: &RequestText, encoded: &EncodedText, contributions: &[
         .collect()
 }
 
+/// Adds what characters contribute to the tokens that they belong to. Characters that no token holds are left out: the
+/// encoder reads less of a long text than the n-grams do, or more.
+pub(super) fn add_by_place(
+    contributions: &mut [f32],
+    encoded: &EncodedText,
+    characters: impl IntoIterator<Item = (TokenSpan, f32)>,
+) {
+    let mut tokens: Vec<(TokenSpan, usize)> =
+        encoded.spans.iter().zip(0..).filter_map(|(span, token)| Some(((*span)?, token))).collect();
+    tokens.sort_by_key(|(span, _)| (span.field, span.start));
+    for (place, share) in characters {
+        let after =
+            tokens.partition_point(|(span, _)| (span.field, span.start) <= (place.field, place.start));
+        if let Some((span, token)) = after.checked_sub(1).map(|index| tokens[index])
+            && span.field == place.field
+            && place.start < span.end
+        {
+            contributions[token] += share;
+        }
+    }
+}
+
 /// Runs of neighbouring tokens without a punctuation mark, with the sum of their contributions.
 fn clauses(text: &RequestText, encoded: &EncodedText, contributions: &[f32]) -> Vec<(TokenSpan, f32)> {
     let mut clauses: Vec<(TokenSpan, f32)> = Vec::new();

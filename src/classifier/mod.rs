@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use crate::encoder::{Encoder, PlainEncoder, Weights, WeightsError};
-use crate::registry::{CALIBRATION_FILE, CONFIG_FILE, ModelFiles, RegistryError};
+use crate::registry::{CALIBRATION_FILE, CONFIG_FILE, ModelFiles, NGRAMS_FILE, RegistryError};
 use crate::request::RequestText;
 use crate::tokenizer::{EncodedText, TextTokenizer, TokenizerError};
 
@@ -13,6 +13,7 @@ mod calibration;
 mod config;
 mod evidence;
 mod head;
+pub(crate) mod ngrams;
 mod prediction;
 
 pub use calibration::{Calibration, CalibrationError, CertifiedThreshold, HeadCalibration};
@@ -20,7 +21,10 @@ pub use config::{HeadConfig, ModelConfig, ModelConfigError, PRIMARY_HEAD, Poolin
 pub use evidence::EvidenceSpan;
 pub(crate) use head::weight_prefix;
 pub use head::{ClassificationHead, HeadWeights};
-pub use prediction::{MULTI_LABEL_THRESHOLD, ranked, sigmoid, softmax, top};
+pub use ngrams::NgramError;
+pub use prediction::{DecisionRule, alarm, ranked, sigmoid, softmax, top};
+
+use ngrams::{NgramDocument, NgramModel};
 
 /// Most padded tokens that go through the encoder at once.
 const MAX_BATCH_TOKENS: usize = 4096;
@@ -37,6 +41,7 @@ pub struct SequenceClassifier {
     tokenizer: TextTokenizer,
     encoder: Box<dyn Encoder>,
     head_weights: HeadWeights,
+    ngrams: Option<NgramModel>,
 }
 
 /// What a model says about one text.
@@ -73,6 +78,14 @@ pub enum ModelError {
         /// What is wrong.
         source: CalibrationError,
     },
+    /// `ngrams.safetensors` cannot be read or does not fit the heads.
+    #[error("model `{model}`: {source}")]
+    Ngrams {
+        /// The model's name.
+        model: String,
+        /// What is wrong.
+        source: NgramError,
+    },
     /// The weights cannot be read, or one is missing.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -93,7 +106,8 @@ pub enum ModelError {
 }
 
 impl SequenceClassifier {
-    /// Loads a bundle: `config.json`, the tokenizer, the weights, and `calibration.json` if it is there.
+    /// Loads a bundle: `config.json`, the tokenizer, the weights, and `calibration.json` and `ngrams.safetensors` if
+    /// they are there.
     ///
     /// # Errors
     /// If a file is missing or malformed, or the files contradict each other.
@@ -111,6 +125,13 @@ impl SequenceClassifier {
         };
         let weights = Weights::load(files)?;
         let head_weights = HeadWeights::load(&config, &weights)?;
+        let ngrams = files
+            .contains(NGRAMS_FILE)
+            .then(|| {
+                NgramModel::from_bytes(&files.read(NGRAMS_FILE)?, &config.heads)
+                    .map_err(|source| ModelError::Ngrams { model: model.to_owned(), source })
+            })
+            .transpose()?;
         let encoder = Box::new(PlainEncoder::new(&config.bert, &weights)?);
         Ok(Self {
             name: model.to_owned(),
@@ -122,6 +143,7 @@ impl SequenceClassifier {
             tokenizer,
             encoder,
             head_weights,
+            ngrams,
         })
     }
 
@@ -148,6 +170,12 @@ impl SequenceClassifier {
     /// What was measured about the model's certainty.
     pub fn calibration(&self) -> &Calibration {
         &self.calibration
+    }
+
+    /// Which labels a head's probabilities stand for.
+    pub fn decision_rule(&self, head: &HeadConfig) -> DecisionRule {
+        let measured = self.calibration.head(&head.name).and_then(|head| head.decision_threshold);
+        head.problem.decision_rule(measured)
     }
 
     /// Longest sequence that texts are cut to, in tokens.
@@ -188,7 +216,13 @@ impl SequenceClassifier {
         text: &RequestText,
         encoded: &EncodedText,
     ) -> Result<Classification, ModelError> {
-        let logits = self.head_weights.logits(states)?;
+        let mut logits = self.head_weights.logits(states)?;
+        let document = self.ngrams.as_ref().map(|ngrams| (ngrams, NgramDocument::new(text)));
+        if let Some((ngrams, document)) = &document {
+            for (logits, scores) in logits.iter_mut().zip(ngrams.scores(document)) {
+                logits.iter_mut().zip(scores).for_each(|(logit, score)| *logit += score);
+            }
+        }
         for (head, logits) in self.heads.iter().zip(&logits) {
             if !logits.iter().all(|logit| logit.is_finite()) {
                 return Err(ModelError::NonFiniteLogits { head: head.name.clone() });
@@ -200,17 +234,20 @@ impl SequenceClassifier {
             .zip(&logits)
             .map(|(head, logits)| {
                 let temperature = self.calibration.head(&head.name).map_or(1.0, |head| head.temperature);
-                match head.problem {
-                    Problem::SingleLabelClassification => softmax(logits, temperature),
-                    Problem::MultiLabelClassification => {
-                        logits.iter().map(|logit| sigmoid(logit / temperature)).collect()
-                    }
-                }
+                head.problem.probabilities(logits, temperature)
             })
             .collect();
         let evidence = match self.pooling {
             Pooling::Mean => {
-                let contributions = self.head_weights.contributions(states, top(&logits[0]))?;
+                let label = top(&logits[0]);
+                let mut contributions = self.head_weights.contributions(states, label)?;
+                if let Some((ngrams, document)) = &document {
+                    evidence::add_by_place(
+                        &mut contributions,
+                        encoded,
+                        ngrams.contributions(document, label),
+                    );
+                }
                 evidence::spans(text, encoded, &contributions)
             }
             // Behind the pooler's tanh no token's share can be told apart.

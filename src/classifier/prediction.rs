@@ -1,7 +1,51 @@
-//! Logits to probabilities.
+//! Logits to probabilities, and probabilities to the labels that hold.
 
-/// From this probability on, a label of a multi-label head holds.
-pub const MULTI_LABEL_THRESHOLD: f32 = 0.5;
+/// Which labels a head's probabilities stand for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum DecisionRule {
+    /// The most probable label, the first of several.
+    MostProbable,
+    /// The first label, which is the quiet one, unless the others together reach the threshold; then the most probable of
+    /// them.
+    Alert {
+        /// Least probability of all labels but the first, 0 to 1.
+        threshold: f32,
+    },
+    /// Every label whose probability reaches the threshold.
+    Every {
+        /// Least probability of a label, 0 to 1.
+        threshold: f32,
+    },
+}
+
+impl DecisionRule {
+    /// The labels that hold, in the order of the head.
+    ///
+    /// ```
+    /// use jiesu::classifier::DecisionRule;
+    ///
+    /// assert_eq!(DecisionRule::MostProbable.decide(&[0.7, 0.1, 0.2]), [0]);
+    /// assert_eq!(DecisionRule::Alert { threshold: 0.25 }.decide(&[0.7, 0.1, 0.2]), [2]);
+    /// assert_eq!(DecisionRule::Every { threshold: 0.2 }.decide(&[0.7, 0.1, 0.2]), [0, 2]);
+    /// ```
+    pub fn decide(self, probabilities: &[f32]) -> Vec<usize> {
+        match self {
+            Self::MostProbable => vec![top(probabilities)],
+            Self::Alert { threshold } if alarm(probabilities) >= threshold => {
+                vec![1 + top(&probabilities[1..])]
+            }
+            Self::Alert { .. } => vec![0],
+            Self::Every { threshold } => {
+                (0..probabilities.len()).filter(|label| probabilities[*label] >= threshold).collect()
+            }
+        }
+    }
+}
+
+/// The probability of all labels but the first, which is the quiet one.
+pub fn alarm(probabilities: &[f32]) -> f32 {
+    probabilities.iter().skip(1).sum()
+}
 
 /// The softmax of `logits / temperature`; the largest logit is subtracted first, so that nothing overflows.
 ///

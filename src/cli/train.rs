@@ -142,9 +142,9 @@ pub struct CourseArgs {
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub batch_size: usize,
 
-    /// Most passes over the training rows.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
-    pub epochs: usize,
+    /// Most passes over the training rows; by default 3 to 10, fewer of a large set.
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    pub epochs: Option<usize>,
 
     /// Epochs without a better dev macro-F1 of the primary head before training ends.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
@@ -193,6 +193,10 @@ pub struct CourseArgs {
     /// Stops with a checkpoint after so many steps, to be resumed later.
     #[arg(long, value_name = "STEPS")]
     pub pause_after_steps: Option<usize>,
+
+    /// Most n-grams that a linear model beside the encoder remembers; 0 for none.
+    #[arg(long, value_name = "N", default_value_t = 65_536)]
+    pub ngrams: usize,
 
     /// Stores the weights as float16.
     #[arg(long)]

@@ -7,7 +7,7 @@ use anyhow::{anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::load;
-use crate::classifier::{Classification, HeadConfig, ModelError, Problem, SequenceClassifier};
+use crate::classifier::{Classification, DecisionRule, HeadConfig, ModelError, Problem, SequenceClassifier};
 use crate::cli::evaluate::EvaluateArgs;
 use crate::eval::{Columns, Figures, LabelledRows, Report, evaluate};
 use crate::label::LabelSet;
@@ -153,7 +153,11 @@ fn ask(classifier: &SequenceClassifier, rows: &LabelledRows, target: &Target<'_>
     // Draws only if standard error is a terminal.
     let progress = ProgressBar::new(rows.texts().len() as u64);
     progress.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {eta} left")?);
-    let figures = evaluate(rows, target.labels(), |texts| {
+    let rule = match target.reading {
+        Some(_) => DecisionRule::MostProbable,
+        None => classifier.decision_rule(target.head),
+    };
+    let figures = evaluate(rows, target.labels(), rule, |texts| {
         let answers = classifier.classify(texts).map_err(Box::new)?;
         progress.inc(texts.len() as u64);
         Ok::<_, Box<ModelError>>(answers.iter().map(|answer| target.probabilities(answer)).collect())

@@ -10,6 +10,7 @@ use crate::classifier::Pooling;
 use crate::cli::train::{PoolingArg, StartArgs, TrainArgs};
 use crate::encoder::BertConfig;
 use crate::taxonomy::{Category, Taxonomy, Term};
+use crate::terms::URGENCY_HEAD;
 use crate::train::{
     AuxiliaryData, ClassWeights, Crosswalk, CrosswalkData, HeadColumn, HeadFigures, OptimizerSettings,
     Outcome, Start, TextColumns, TrainReport, TrainSettings, train,
@@ -80,6 +81,8 @@ fn settings(args: &TrainArgs, taxonomy: &Taxonomy) -> anyhow::Result<TrainSettin
         resume: args.resume,
         checkpoint_minutes: course.checkpoint_minutes,
         pause_after_steps: course.pause_after_steps,
+        alert_heads: vec![URGENCY_HEAD.to_owned()],
+        ngrams: course.ngrams,
         half: course.half,
         ..TrainSettings::new(args.train.clone(), heads, start(&args.start)?, args.output.clone())
     })

@@ -19,6 +19,10 @@ pub struct Figures {
     pub weighted_f1: f64,
     /// Share of rows whose label is among the first three; none where it would say nothing: up to three labels, or lists.
     pub top_3_accuracy: Option<f64>,
+    /// Of the rows whose label is not the first, the quiet one, the share among the 15 % of rows that look the least quiet;
+    /// none for heads that raise no alarm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert_recall: Option<f64>,
     /// The figures of each label: those of the head in its order, then the unknown ones.
     pub labels: Vec<LabelFigures>,
     /// Labels of the rows that the head does not have, the most frequent first. They count as wrong.

@@ -12,7 +12,7 @@ pub mod scores;
 
 use std::collections::HashMap;
 
-use crate::classifier::{MULTI_LABEL_THRESHOLD, ranked};
+use crate::classifier::{DecisionRule, alarm, ranked};
 use crate::label::LabelSet;
 use crate::request::RequestText;
 
@@ -70,12 +70,11 @@ pub enum EvaluateError<E> {
 
 /// Asks `predict` about all rows, a batch at a time, and compares its answers with the rows' labels.
 ///
-/// `predict` answers each text with the probabilities of `labels`, in that order. Of labels that exclude each other the
-/// most probable one is the prediction (the first of several); of others, all from 0.5 on.
+/// `predict` answers each text with the probabilities of `labels`, in that order; `rule` says which labels they stand for.
 ///
 /// ```
 /// use jiesu::eval::{Columns, LabelledRows, evaluate};
-/// use jiesu::classifier::Problem;
+/// use jiesu::classifier::{DecisionRule, Problem};
 /// use jiesu::label::LabelSet;
 /// use jiesu::request::{Field, RequestText};
 ///
@@ -89,7 +88,7 @@ pub enum EvaluateError<E> {
 ///     true => vec![0.1, 0.9],
 ///     false => vec![0.8, 0.2],
 /// };
-/// let figures = evaluate(&rows, &LabelSet::new(["housing", "transport"])?, |texts| {
+/// let figures = evaluate(&rows, &LabelSet::new(["housing", "transport"])?, DecisionRule::MostProbable, |texts| {
 ///     Ok::<_, std::io::Error>(texts.iter().map(bus_or_not).collect())
 /// })?;
 /// assert_eq!(figures.accuracy, 1.0);
@@ -101,6 +100,7 @@ pub enum EvaluateError<E> {
 pub fn evaluate<E>(
     rows: &LabelledRows,
     labels: &LabelSet,
+    rule: DecisionRule,
     mut predict: impl FnMut(&[RequestText]) -> Result<Vec<Vec<f32>>, E>,
 ) -> Result<Figures, EvaluateError<E>> {
     let mut gold = GoldIds::new(labels);
@@ -120,9 +120,10 @@ pub fn evaluate<E>(
         }
         answers.extend(batch);
     }
+    let decided: Vec<Vec<usize>> = answers.iter().map(|answer| rule.decide(answer)).collect();
     Ok(match rows.gold() {
-        GoldLabels::One(_) => single_label_figures(&gold, &gold_ids.concat(), &answers),
-        GoldLabels::Many(_) => multi_label_figures(&gold, gold_ids, &answers),
+        GoldLabels::One(_) => single_label_figures(&gold, &gold_ids.concat(), &answers, (rule, &decided)),
+        GoldLabels::Many(_) => multi_label_figures(&gold, gold_ids, &decided),
     })
 }
 
@@ -197,6 +198,7 @@ impl<'a> GoldIds<'a> {
             micro_f1: scores::micro_f1(counts),
             weighted_f1: scores::weighted_f1(counts),
             top_3_accuracy: None,
+            alert_recall: None,
             labels: self.names().into_iter().zip(counts).map(label_figures).collect(),
             unknown_labels: self.most_frequent_unknown(),
             confusion_matrix: None,
@@ -204,36 +206,42 @@ impl<'a> GoldIds<'a> {
     }
 }
 
-fn single_label_figures(labels: &GoldIds<'_>, gold: &[usize], answers: &[Vec<f32>]) -> Figures {
+fn single_label_figures(
+    labels: &GoldIds<'_>,
+    gold: &[usize],
+    answers: &[Vec<f32>],
+    (rule, decided): (DecisionRule, &[Vec<usize>]),
+) -> Figures {
     let ranked: Vec<Vec<usize>> =
         answers.iter().map(|answer| ranked(answer).map(|(id, _)| id).take(TOP).collect()).collect();
-    let predicted: Vec<usize> = ranked.iter().map(|ranked| ranked[0]).collect();
+    let predicted: Vec<usize> = decided.iter().map(|decided| decided[0]).collect();
+    let alarms =
+        || answers.iter().map(|answer| alarm(answer)).zip(gold.iter().map(|gold| *gold > 0)).collect();
     let names = labels.names();
     let counts = scores::count_labels(gold, &predicted, names.len());
     Figures {
+        alert_recall: matches!(rule, DecisionRule::Alert { .. }).then(|| scores::alert_recall(alarms())),
         top_3_accuracy: (labels.known.len() > TOP).then(|| scores::top_k_accuracy(gold, &ranked, TOP)),
         confusion_matrix: Some(ConfusionMatrix::new(names, gold, &predicted)),
         ..labels.figures(gold.len(), scores::accuracy(gold, &predicted), &counts)
     }
 }
 
-fn multi_label_figures(labels: &GoldIds<'_>, gold: Vec<Vec<usize>>, answers: &[Vec<f32>]) -> Figures {
+fn multi_label_figures(labels: &GoldIds<'_>, gold: Vec<Vec<usize>>, decided: &[Vec<usize>]) -> Figures {
     let rows = gold.len();
     let mut counts = vec![LabelCounts::default(); labels.names().len()];
     let mut exact = 0;
-    for (mut gold, probabilities) in gold.into_iter().zip(answers) {
+    for (mut gold, predicted) in gold.into_iter().zip(decided) {
         gold.sort_unstable();
         gold.dedup();
-        let holds = |id: &usize| probabilities[*id] >= MULTI_LABEL_THRESHOLD;
-        let predicted: Vec<usize> = (0..probabilities.len()).filter(holds).collect();
-        for &id in &predicted {
+        for &id in predicted {
             counts[id].predicted += 1;
             counts[id].hits += usize::from(gold.contains(&id));
         }
         for &id in &gold {
             counts[id].support += 1;
         }
-        exact += usize::from(gold == predicted);
+        exact += usize::from(gold == *predicted);
     }
     labels.figures(rows, exact as f64 / rows.max(1) as f64, &counts)
 }
@@ -253,6 +261,9 @@ mod tests {
     use super::*;
     use crate::classifier::Problem;
     use std::convert::Infallible;
+
+    pub(crate) const MOST_PROBABLE: DecisionRule = DecisionRule::MostProbable;
+    pub(crate) const EVEN_ODDS: DecisionRule = DecisionRule::Every { threshold: 0.5 };
 
     /// Rows whose text is the place of the row, and whose label or labels are given as JSON.
     pub(crate) fn rows(problem: Problem, labels: &[&str]) -> LabelledRows {
@@ -294,7 +305,8 @@ mod tests {
             &[0.1, 0.4, 0.3, 0.2],
             &[0.25, 0.35, 0.15, 0.3],
         ];
-        let figures = evaluate(&rows, &labels(&["a", "b", "c", "d"]), answering(&answers)).unwrap();
+        let figures =
+            evaluate(&rows, &labels(&["a", "b", "c", "d"]), MOST_PROBABLE, answering(&answers)).unwrap();
         assert_eq!(figures.rows, 5);
         assert!((figures.accuracy - 0.4).abs() < 1e-12);
         assert!((figures.top_3_accuracy.unwrap() - 0.6).abs() < 1e-12);
@@ -308,7 +320,7 @@ mod tests {
     fn labels_that_the_head_lacks_count_as_wrong_and_are_told() {
         let rows = single(&["a", "x", "y", "y"]);
         let answers: [&[f32]; 4] = [&[0.9, 0.1]; 4];
-        let figures = evaluate(&rows, &labels(&["a", "b"]), answering(&answers)).unwrap();
+        let figures = evaluate(&rows, &labels(&["a", "b"]), MOST_PROBABLE, answering(&answers)).unwrap();
         assert!((figures.accuracy - 0.25).abs() < 1e-12);
         // f1_score(["a","x","y","y"], ["a"]*4, average="macro", zero_division=0) is 0.4 / 3
         assert!((figures.macro_f1 - 0.4 / 3.0).abs() < 1e-12);
@@ -322,7 +334,7 @@ mod tests {
     fn rows_with_hardly_a_known_label_are_refused_before_the_classifier_is_asked() {
         let never = |_: &[RequestText]| -> Result<Vec<Vec<f32>>, Infallible> { panic!("was asked") };
         let known = labels(&["a", "other"]);
-        let error = evaluate(&single(&["x", "y", "y"]), &known, never).unwrap_err();
+        let error = evaluate(&single(&["x", "y", "y"]), &known, MOST_PROBABLE, never).unwrap_err();
         assert_eq!(
             error.to_string(),
             "only 0 of the 3 labels in the rows are known: the rows have `y`, `x`; the known ones are `a`, `other`\n\
@@ -331,14 +343,19 @@ mod tests {
         let mut one_in_ten = vec!["x"; 9];
         one_in_ten.push("other");
         assert!(
-            evaluate(&single(&one_in_ten), &known, |texts| Ok::<_, Infallible>(vec![
-                vec![0.5; 2];
-                texts.len()
+            evaluate(&single(&one_in_ten), &known, MOST_PROBABLE, |texts| Ok::<_, Infallible>(vec![
+                vec![
+                    0.5;
+                    2
+                ];
+                texts
+                    .len(
+                    )
             ]))
             .is_ok()
         );
         one_in_ten.push("x");
-        assert!(evaluate(&single(&one_in_ten), &known, never).is_err());
+        assert!(evaluate(&single(&one_in_ten), &known, MOST_PROBABLE, never).is_err());
     }
 
     #[test]
@@ -355,7 +372,7 @@ mod tests {
         );
         let answers: [&[f32]; 5] =
             [&[0.9, 0.4, 0.1], &[0.1, 0.1, 0.1], &[0.2, 0.5, 0.1], &[0.8, 0.7, 0.1], &[0.6, 0.1, 0.1]];
-        let figures = evaluate(&rows, &labels(&["a", "b", "c"]), answering(&answers)).unwrap();
+        let figures = evaluate(&rows, &labels(&["a", "b", "c"]), EVEN_ODDS, answering(&answers)).unwrap();
         assert!((figures.accuracy - 0.4).abs() < 1e-12);
         assert!((figures.macro_f1 - 0.65).abs() < 1e-12);
         assert!((figures.micro_f1 - 2.0 / 3.0).abs() < 1e-12);
@@ -367,11 +384,13 @@ mod tests {
     fn answers_of_another_shape_are_refused() {
         let rows = single(&["a", "b"]);
         let known = labels(&["a", "b"]);
-        let error = evaluate(&rows, &known, |_| Ok::<_, Infallible>(vec![vec![0.5, 0.5]])).unwrap_err();
+        let error = evaluate(&rows, &known, MOST_PROBABLE, |_| Ok::<_, Infallible>(vec![vec![0.5, 0.5]]))
+            .unwrap_err();
         assert!(matches!(error, EvaluateError::Answer { what: "answers", got: 1, expected: 2 }));
-        let error = evaluate(&rows, &known, |_| Ok::<_, Infallible>(vec![vec![1.0]; 2])).unwrap_err();
+        let error =
+            evaluate(&rows, &known, MOST_PROBABLE, |_| Ok::<_, Infallible>(vec![vec![1.0]; 2])).unwrap_err();
         assert!(matches!(error, EvaluateError::Answer { what: "probabilities", got: 1, expected: 2 }));
-        let error = evaluate(&rows, &known, |_| Err("no model")).unwrap_err();
+        let error = evaluate(&rows, &known, MOST_PROBABLE, |_| Err("no model")).unwrap_err();
         assert!(matches!(error, EvaluateError::Predict("no model")));
     }
 
@@ -379,7 +398,7 @@ mod tests {
     fn every_row_is_asked_about_once_and_in_order() {
         let rows = single(&vec!["a"; 2 * BATCH_TEXTS + 1]);
         let mut asked = Vec::new();
-        let figures = evaluate(&rows, &labels(&["a", "b"]), |texts| {
+        let figures = evaluate(&rows, &labels(&["a", "b"]), MOST_PROBABLE, |texts| {
             asked.extend(texts.iter().map(|text| text.original(crate::request::Field::Text).to_owned()));
             Ok::<_, Infallible>(vec![vec![1.0, 0.0]; texts.len()])
         });

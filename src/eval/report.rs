@@ -61,7 +61,8 @@ impl Report {
     }
 
     fn write_figures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Figures { accuracy, macro_f1, micro_f1, weighted_f1, top_3_accuracy, .. } = self.figures;
+        let Figures { accuracy, macro_f1, micro_f1, weighted_f1, top_3_accuracy, alert_recall, .. } =
+            self.figures;
         let right = if self.figures.confusion_matrix.is_some() { "accuracy" } else { "whole list right" };
         let figures = [
             (right, Some(accuracy)),
@@ -69,6 +70,7 @@ impl Report {
             ("micro F1", Some(micro_f1)),
             ("weighted F1", Some(weighted_f1)),
             ("top-3 accuracy", top_3_accuracy),
+            ("found in 15 %", alert_recall),
         ];
         for (name, figure) in figures {
             if let Some(figure) = figure {
@@ -187,7 +189,7 @@ impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
 #[cfg(test)]
 mod tests {
     use super::super::evaluate;
-    use super::super::tests::{answering, rows, single};
+    use super::super::tests::{EVEN_ODDS, MOST_PROBABLE, answering, rows, single};
     use super::*;
     use crate::classifier::Problem;
     use crate::label::LabelSet;
@@ -216,7 +218,7 @@ mod tests {
             &[0.6, 0.2, 0.1, 0.1],
             &[0.0, 1.0, 0.0, 0.0],
         ];
-        report(evaluate(&rows, &labels, answering(&answers)).unwrap())
+        report(evaluate(&rows, &labels, MOST_PROBABLE, answering(&answers)).unwrap())
     }
 
     #[test]
@@ -254,7 +256,8 @@ mod tests {
     #[test]
     fn lists_of_labels_have_no_confusions() {
         let rows = rows(Problem::MultiLabelClassification, &["[\"fraud\"]", "[]"]);
-        let figures = evaluate(&rows, &LabelSet::new(["fraud"]).unwrap(), answering(&[&[0.6], &[0.7]]));
+        let figures =
+            evaluate(&rows, &LabelSet::new(["fraud"]).unwrap(), EVEN_ODDS, answering(&[&[0.6], &[0.7]]));
         let report = report(figures.unwrap()).to_string();
         assert!(report.contains("whole list right  0.5000"), "{report}");
         assert!(!report.contains("confusions"), "{report}");

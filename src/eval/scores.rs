@@ -118,6 +118,26 @@ pub fn top_k_accuracy<R: AsRef<[usize]>>(gold: &[usize], ranked: &[R], k: usize)
     share(hits.count(), gold.len())
 }
 
+/// Share of the rows that a person can look at when alarms are raised.
+const FLAGGED: f64 = 0.15;
+
+/// How many of the rows that matter are among the 15 % with the highest alarm; 0 if none matters. Each row is an alarm
+/// and whether it matters.
+///
+/// ```
+/// let mut alarms = vec![(0.2, false); 18];
+/// alarms.extend([(0.9, true), (0.1, true)]);
+/// assert_eq!(jiesu::eval::scores::alert_recall(alarms), 0.5);
+/// ```
+pub fn alert_recall(mut alarms: Vec<(f32, bool)>) -> f64 {
+    // Of rows with one alarm those that do not matter come first, so that ties flatter nobody.
+    alarms.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count")]
+    let flagged = (alarms.len() as f64 * FLAGGED) as usize;
+    let matter = |alarms: &[(f32, bool)]| alarms.iter().filter(|(_, matters)| *matters).count();
+    share(matter(&alarms[..flagged]), matter(&alarms))
+}
+
 fn share(part: usize, whole: usize) -> f64 {
     ratio(part as f64, whole as f64)
 }

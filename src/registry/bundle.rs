@@ -14,6 +14,8 @@ pub const VOCABULARY_FILE: &str = "vocab.txt";
 pub const TOKENIZER_CONFIG_FILE: &str = "tokenizer_config.json";
 /// Temperatures and certified thresholds.
 pub const CALIBRATION_FILE: &str = "calibration.json";
+/// The linear model over n-grams that helps the heads.
+pub const NGRAMS_FILE: &str = "ngrams.safetensors";
 /// Weights in one file.
 pub const SAFETENSORS_FILE: &str = "model.safetensors";
 /// Says which file of several has which weights.
@@ -69,7 +71,7 @@ pub(super) fn description(contains: impl Fn(&str) -> bool) -> Result<Vec<&'stati
     } else {
         return Err("`tokenizer.json` or `vocab.txt`");
     }
-    files.extend(Some(CALIBRATION_FILE).filter(|file| contains(file)));
+    files.extend([CALIBRATION_FILE, NGRAMS_FILE].into_iter().filter(|file| contains(file)));
     Ok(files)
 }
 
@@ -94,7 +96,10 @@ mod tests {
     fn prefers_safetensors_and_a_whole_tokenizer() {
         let all = |_: &str| true;
         assert_eq!(WeightFiles::find(all), Some(WeightFiles::SafeTensors));
-        assert_eq!(description(all), Ok(vec!["config.json", "tokenizer.json", "calibration.json"]));
+        assert_eq!(
+            description(all),
+            Ok(vec!["config.json", "tokenizer.json", "calibration.json", "ngrams.safetensors"])
+        );
         let old = |file: &str| ["config.json", "vocab.txt", "pytorch_model.bin"].contains(&file);
         assert_eq!(WeightFiles::find(old), Some(WeightFiles::PyTorch));
         assert_eq!(description(old), Ok(vec!["config.json", "vocab.txt"]));

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::bundle::{self, WeightFiles};
 use super::{
-    CALIBRATION_FILE, CONFIG_FILE, HubConfig, RegistryError, SAFETENSORS_FILE, SHARD_INDEX_FILE,
+    CALIBRATION_FILE, CONFIG_FILE, HubConfig, NGRAMS_FILE, RegistryError, SAFETENSORS_FILE, SHARD_INDEX_FILE,
     TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE,
 };
 
@@ -165,10 +165,16 @@ impl ModelFiles {
 
     /// Hashes what is there; whether it makes a model is for its readers to say.
     fn digest(&self) -> Result<String, RegistryError> {
-        let mut names: Vec<String> =
-            [CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE, TOKENIZER_CONFIG_FILE, CALIBRATION_FILE]
-                .map(str::to_owned)
-                .into();
+        let mut names: Vec<String> = [
+            CONFIG_FILE,
+            TOKENIZER_FILE,
+            VOCABULARY_FILE,
+            TOKENIZER_CONFIG_FILE,
+            CALIBRATION_FILE,
+            NGRAMS_FILE,
+        ]
+        .map(str::to_owned)
+        .into();
         if let Ok(weights) = self.weight_files() {
             names.push(weights.entry_file().to_owned());
             if weights == WeightFiles::Sharded {

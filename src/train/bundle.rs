@@ -7,9 +7,11 @@ use std::path::Path;
 use candle_core::DType;
 use serde_json::json;
 
+use crate::classifier::ngrams::NgramModel;
 use crate::classifier::{Calibration, ModelConfig};
 use crate::registry::{
-    CALIBRATION_FILE, CONFIG_FILE, SAFETENSORS_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE,
+    CALIBRATION_FILE, CONFIG_FILE, NGRAMS_FILE, SAFETENSORS_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE,
+    VOCABULARY_FILE,
 };
 
 use super::TrainError;
@@ -69,12 +71,18 @@ pub(super) fn write_bundle(
     config: &ModelConfig,
     weights: Vec<Stored>,
     half: bool,
+    ngrams: Option<&NgramModel>,
     (calibration, training): (&Calibration, &serde_json::Value),
 ) -> Result<(), TrainError> {
     write(&output.join(CONFIG_FILE), &config.to_json())?;
     write(&output.join(TRAINING_FILE), &format!("{training:#}\n"))?;
     let calibration = serde_json::to_string_pretty(calibration).map_err(TrainError::Calibration)?;
     write(&output.join(CALIBRATION_FILE), &format!("{calibration}\n"))?;
+    if let Some(ngrams) = ngrams {
+        let path = output.join(NGRAMS_FILE);
+        let content = ngrams.to_bytes(&config.heads).map_err(TrainError::Serialize)?;
+        fs::write(&path, content).map_err(|source| TrainError::Io { path: path.clone(), source })?;
+    }
     let dtype = if half { DType::F16 } else { DType::F32 };
     let weights: HashMap<String, _> = weights
         .into_iter()

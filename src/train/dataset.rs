@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use crate::classifier::ngrams::NgramDocument;
 use crate::classifier::{HeadConfig, Problem};
 use crate::label::{LabelError, LabelSet};
 use crate::request::{Field, MAX_TEXT_CHARS, MAX_TITLE_CHARS, RequestText};
@@ -55,6 +56,13 @@ pub enum DatasetError {
 pub(crate) struct TextRow {
     text: RequestText,
     labels: Vec<Option<Labels>>,
+}
+
+impl TextRow {
+    /// The n-grams of its text.
+    pub(crate) fn ngrams(&self) -> NgramDocument {
+        NgramDocument::new(&self.text)
+    }
 }
 
 /// Rows of one or more files that teach the same heads.

@@ -42,12 +42,7 @@ pub(crate) fn answers(
     examples: &[Example],
     heads: usize,
 ) -> Result<Vec<HeadAnswers>> {
-    let mut answers: Vec<_> = (0..heads)
-        .map(|head| HeadAnswers {
-            logits: Vec::with_capacity(examples.len()),
-            targets: examples.iter().map(|example| example.targets[head].clone()).collect(),
-        })
-        .collect();
+    let mut answers: Vec<_> = (0..heads).map(|head| HeadAnswers::none_yet(examples, head)).collect();
     let mut rest = examples;
     while !rest.is_empty() {
         let mut tokens = 0;
@@ -66,6 +61,12 @@ pub(crate) fn answers(
 }
 
 impl HeadAnswers {
+    /// What is right, before anything is said.
+    pub(crate) fn none_yet(examples: &[Example], head: usize) -> Self {
+        let targets = examples.iter().map(|example| example.targets[head].clone()).collect();
+        Self { logits: Vec::with_capacity(examples.len()), targets }
+    }
+
     /// How good the answers are.
     pub(crate) fn figures(&self, head: &HeadConfig) -> HeadFigures {
         let known = self.logits.iter().zip(&self.targets);
@@ -104,6 +105,15 @@ impl HeadAnswers {
         let rows = self.logits.iter().zip(&self.targets).filter_map(|(logits, target)| match target {
             Target::One(label) if *label < head.labels.len() => Some((logits.clone(), *label)),
             Target::One(_) | Target::Missing | Target::Many(_) => None,
+        });
+        rows.unzip()
+    }
+
+    /// Logits and labels of the rows of a multi-label head.
+    pub(crate) fn multi_label_sample(&self) -> (Vec<Vec<f32>>, Vec<Vec<usize>>) {
+        let rows = self.logits.iter().zip(&self.targets).filter_map(|(logits, target)| match target {
+            Target::Many(labels) => Some((logits.clone(), labels.clone())),
+            Target::One(_) | Target::Missing => None,
         });
         rows.unzip()
     }

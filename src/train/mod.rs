@@ -19,6 +19,7 @@ use crate::classifier::{Calibration, HeadCalibration, HeadConfig, Problem};
 
 mod batches;
 mod bert;
+mod blend;
 mod bundle;
 mod checkpoint;
 mod dataset;
@@ -28,6 +29,7 @@ mod example;
 mod init;
 mod loss;
 mod model;
+mod ngrams;
 mod objective;
 mod ops;
 mod optimizer;
@@ -46,6 +48,7 @@ pub use settings::{AuxiliaryData, CrosswalkData, HeadColumn, Start, TextColumns,
 
 use batches::{Batch, SetShare, epoch_batches};
 use bert::Pass;
+use blend::Blend;
 use checkpoint::{Best, CheckpointFolder, State};
 use evaluate::HeadAnswers;
 use ops::DropoutSource;
@@ -94,6 +97,9 @@ pub fn train(settings: &TrainSettings) -> Result<Outcome, TrainError> {
     bundle::open_output(&settings.output, settings.resume)?;
     let prepared = prepare::prepare(settings)?;
     progress::announce(&prepared);
+    if let Some(ngrams) = &prepared.ngrams {
+        progress::announce_ngrams(&figures(&prepared.config.heads, &ngrams.dev));
+    }
     let mut run = Run::new(settings, &prepared, folder)?;
     if !run.epochs()? {
         return Ok(Outcome::Paused { step: run.state.step, total_steps: run.total_steps });
@@ -143,7 +149,7 @@ impl<'a> Run<'a> {
             optimizer,
             state,
             shares,
-            total_steps: epoch_steps * settings.epochs,
+            total_steps: epoch_steps * prepared.epochs,
             own_steps: 0,
             last_checkpoint: Instant::now(),
             last_clock: Instant::now(),
@@ -152,7 +158,7 @@ impl<'a> Run<'a> {
 
     /// Trains to the end, or returns `false` where the settings ask for a pause.
     fn epochs(&mut self) -> Result<bool, TrainError> {
-        while self.state.epoch < self.settings.epochs && !self.has_stalled() {
+        while self.state.epoch < self.prepared.epochs && !self.has_stalled() {
             if !self.epoch()? {
                 return Ok(false);
             }
@@ -208,7 +214,7 @@ impl<'a> Run<'a> {
 
     fn end_epoch(&mut self, batches: usize) -> Result<(), TrainError> {
         self.state.epoch += 1;
-        let heads = figures(&self.prepared.config.heads, &self.answers()?);
+        let heads = figures(&self.prepared.config.heads, &self.answers()?.0);
         let figures = EpochFigures {
             epoch: self.state.epoch,
             loss: self.state.loss_sum / batches.max(1) as f64,
@@ -229,13 +235,18 @@ impl<'a> Run<'a> {
         self.save()
     }
 
-    /// What the model says about the dev rows; nothing without any.
-    fn answers(&self) -> Result<Vec<HeadAnswers>, TrainError> {
-        if self.prepared.dev.is_empty() {
-            return Ok(Vec::new());
+    /// What encoder and n-grams together say about the dev rows (nothing without any), and how the two join in each head.
+    fn answers(&self) -> Result<(Vec<HeadAnswers>, Vec<Blend>), TrainError> {
+        let heads = &self.prepared.config.heads;
+        let mut answers = evaluate::answers(&self.prepared.model, &self.prepared.dev, heads.len())?;
+        let mut blends = Vec::new();
+        if let Some(ngrams) = &self.prepared.ngrams {
+            for ((head, answers), scores) in heads.iter().zip(&mut answers).zip(&ngrams.dev) {
+                blends.push(Blend::fit(head, answers, scores));
+                *answers = blend::cross_fitted(head, answers, scores);
+            }
         }
-        let heads = self.prepared.config.heads.len();
-        Ok(evaluate::answers(&self.prepared.model, &self.prepared.dev, heads)?)
+        Ok((answers, blends))
     }
 
     fn save(&mut self) -> Result<(), TrainError> {
@@ -253,7 +264,7 @@ impl<'a> Run<'a> {
         if let Some(best) = &self.state.best {
             self.folder.load_best(best, &model.parameters())?;
         }
-        let answers = self.answers()?;
+        let (answers, blends) = self.answers()?;
         let report = TrainReport {
             heads: figures(&config.heads, &answers),
             epoch: self.state.best.as_ref().map_or(0, |best| best.epoch),
@@ -271,13 +282,22 @@ impl<'a> Run<'a> {
             "kept_epoch": report.epoch,
             "dev": report.heads,
             "history": report.history,
+            "ngrams": self.prepared.ngrams.as_ref().map(|ngrams| json!({
+                "alone": figures(&config.heads, &ngrams.dev),
+                "weights": blends.iter().map(|blend| blend.weight).collect::<Vec<_>>(),
+            })),
         });
-        let calibration = calibrate(&config.heads, &answers);
+        let ngrams = self.prepared.ngrams.as_ref().map(|ngrams| {
+            let joins = blends.iter().map(|blend| (blend.weight, blend.bias.as_slice()));
+            ngrams.model.clone().joined(joins)
+        });
+        let calibration = calibrate(&config.heads, &settings.alert_heads, &answers);
         bundle::write_bundle(
             &settings.output,
             config,
             model.stored()?,
             settings.half,
+            ngrams.as_ref(),
             (&calibration, &training),
         )?;
         self.folder.remove()?;
@@ -285,17 +305,29 @@ impl<'a> Run<'a> {
     }
 }
 
+/// Figures of each head; none without dev rows.
 fn figures(heads: &[HeadConfig], answers: &[HeadAnswers]) -> Vec<HeadFigures> {
+    let measured = |answers: &HeadAnswers| !answers.targets.is_empty();
+    if !answers.iter().all(measured) {
+        return Vec::new();
+    }
     heads.iter().zip(answers).map(|(head, answers)| answers.figures(head)).collect()
 }
 
-/// Measures the certainty of the single-label heads on the dev rows.
-fn calibrate(heads: &[HeadConfig], answers: &[HeadAnswers]) -> Calibration {
-    let single =
-        heads.iter().zip(answers).filter(|(head, _)| head.problem == Problem::SingleLabelClassification);
-    let measured = single.filter_map(|(head, answers)| {
-        let (logits, gold) = answers.calibration_sample(head);
-        Some((head.name.clone(), HeadCalibration::fit(&logits, &gold)?))
+/// Measures the certainty of the heads on the dev rows; labels of `alert_heads` after the first must not be missed.
+fn calibrate(heads: &[HeadConfig], alert_heads: &[String], answers: &[HeadAnswers]) -> Calibration {
+    let measured = heads.iter().zip(answers).filter_map(|(head, answers)| {
+        let calibration = match head.problem {
+            Problem::SingleLabelClassification => {
+                let (logits, gold) = answers.calibration_sample(head);
+                HeadCalibration::fit(&logits, &gold, alert_heads.contains(&head.name))
+            }
+            Problem::MultiLabelClassification => {
+                let (logits, gold) = answers.multi_label_sample();
+                HeadCalibration::fit_multi_label(&logits, &gold)
+            }
+        };
+        Some((head.name.clone(), calibration?))
     });
     Calibration { heads: measured.collect() }
 }

@@ -158,6 +158,18 @@ impl TrainingSet {
         Ok(total)
     }
 
+    /// About how many tokens an epoch sees.
+    pub(crate) fn epoch_tokens(&self) -> usize {
+        let tokens: usize = self.examples.iter().map(Example::len).sum();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a weight is not negative"
+        )]
+        let weighted = (tokens as f64 * self.weight) as usize;
+        weighted
+    }
+
     /// The number of tokens of a batch.
     pub(crate) fn tokens(&self, batch: &Batch) -> usize {
         batch.examples.iter().map(|&example| self.examples[example].len()).sum()

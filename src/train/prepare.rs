@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use crate::classifier::ngrams::{NgramDocument, NgramModel};
 use crate::classifier::{HeadConfig, ModelConfig, weight_prefix};
 use crate::encoder::{BertConfig, Weights};
 use crate::registry::{CONFIG_FILE, ModelFiles};
@@ -15,12 +17,14 @@ use crate::tokenizer::TextTokenizer;
 
 use super::TrainError;
 use super::bundle::copy_tokenizer;
-use super::dataset::{Excluded, RowCounts, TextRows};
+use super::dataset::{Excluded, RowCounts, TextRow, TextRows};
+use super::evaluate::HeadAnswers;
 use super::example::Example;
 use super::init::{Initializer, Vectors};
 use super::model::TrainableModel;
+use super::ngrams;
 use super::objective::{Objective, TrainingSet};
-use super::settings::{HeadColumn, Start, TrainSettings};
+use super::settings::{HeadColumn, Start, TrainSettings, default_epochs};
 
 /// Everything that a run needs.
 pub(super) struct Prepared {
@@ -28,12 +32,22 @@ pub(super) struct Prepared {
     pub(super) model: TrainableModel,
     pub(super) sets: Vec<TrainingSet>,
     pub(super) dev: Vec<Example>,
+    /// The linear model beside the encoder.
+    pub(super) ngrams: Option<Ngrams>,
+    /// Most epochs.
+    pub(super) epochs: usize,
     /// Name and SHA-256 of each file that the result depends on; of a base model, its revision.
     pub(super) digests: Vec<(String, String)>,
     /// What became of the rows, one a set, the main one first.
     pub(super) counts: Vec<(String, RowCounts)>,
     /// How many weights were made rather than read.
     pub(super) fresh_weights: Vec<String>,
+}
+
+/// A linear model over n-grams, and what it says about the dev rows.
+pub(super) struct Ngrams {
+    pub(super) model: NgramModel,
+    pub(super) dev: Vec<HeadAnswers>,
 }
 
 /// All rows, read and held apart.
@@ -71,9 +85,13 @@ pub(super) fn prepare(settings: &TrainSettings) -> Result<Prepared, TrainError> 
         Some(dev) => dev.encode(&labels, &tokenizer, settings.max_tokens)?,
         None => Vec::new(),
     };
+    let ngrams =
+        (settings.ngrams > 0).then(|| ngrams(settings, &rows, &config.heads, (&sets[0].examples, &dev)));
+    let epochs =
+        settings.epochs.unwrap_or_else(|| default_epochs(sets.iter().map(TrainingSet::epoch_tokens).sum()));
     let (mut digests, counts) = provenance(settings, rows);
     digests.extend(start_digests(&settings.start)?);
-    Ok(Prepared { config, model, sets, dev, digests, counts, fresh_weights: init.fresh })
+    Ok(Prepared { config, model, sets, dev, ngrams, epochs, digests, counts, fresh_weights: init.fresh })
 }
 
 fn read_tables<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Table>, TableError> {
@@ -176,6 +194,25 @@ fn start(settings: &TrainSettings) -> Result<(BertConfig, Initializer, Option<Mo
         None => Initializer::fresh(vectors, settings.seed, range),
     };
     Ok((config, init, files))
+}
+
+fn ngrams(
+    settings: &TrainSettings,
+    rows: &Rows,
+    heads: &[HeadConfig],
+    (train, dev): (&[Example], &[Example]),
+) -> Ngrams {
+    let documents =
+        |rows: &TextRows| -> Vec<NgramDocument> { rows.rows.par_iter().map(TextRow::ngrams).collect() };
+    let model = ngrams::train(&documents(&rows.main), train, heads, (settings.ngrams, settings.seed));
+    let mut answers: Vec<HeadAnswers> =
+        (0..heads.len()).map(|head| HeadAnswers::none_yet(dev, head)).collect();
+    for document in rows.dev.as_ref().map(documents).unwrap_or_default() {
+        for (answers, scores) in answers.iter_mut().zip(model.scores(&document)) {
+            answers.logits.push(scores);
+        }
+    }
+    Ngrams { model, dev: answers }
 }
 
 fn training_sets(

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
+use super::HeadFigures;
+
 const LINE_EVERY: Duration = Duration::from_secs(30);
 /// Weight of the past in the loss that is shown.
 const SMOOTHING: f64 = 0.95;
@@ -121,15 +123,26 @@ pub(super) fn announce(prepared: &super::prepare::Prepared) {
     }
     let parameters: usize = prepared.model.parameters().iter().map(|(_, var)| var.elem_count()).sum();
     let fresh = prepared.fresh_weights.len();
-    anstream::eprintln!("{:.1} M parameters; {fresh} weights are new", parameters as f64 / 1e6);
+    let epochs = prepared.epochs;
+    anstream::eprintln!(
+        "{:.1} M parameters; {fresh} weights are new; at most {epochs} epochs",
+        parameters as f64 / 1e6
+    );
 }
 
 /// Says how good the model is after an epoch.
 pub(super) fn announce_epoch(figures: &super::EpochFigures) {
-    let heads: Vec<String> = figures
-        .heads
-        .iter()
-        .map(|head| format!("{} accuracy {:.3} macro-F1 {:.3}", head.head, head.accuracy, head.macro_f1))
-        .collect();
-    anstream::eprintln!("epoch {}: loss {:.4}; {}", figures.epoch, figures.loss, heads.join("; "));
+    anstream::eprintln!("epoch {}: loss {:.4}; {}", figures.epoch, figures.loss, listed(&figures.heads));
+}
+
+/// Says how good the n-grams are without the encoder.
+pub(super) fn announce_ngrams(heads: &[HeadFigures]) {
+    anstream::eprintln!("n-grams alone: {}", listed(heads));
+}
+
+fn listed(heads: &[HeadFigures]) -> String {
+    let figures = |head: &HeadFigures| {
+        format!("{} accuracy {:.3} macro-F1 {:.3}", head.head, head.accuracy, head.macro_f1)
+    };
+    heads.iter().map(figures).collect::<Vec<_>>().join("; ")
 }

@@ -69,8 +69,8 @@ pub struct TrainSettings {
     pub max_tokens: usize,
     /// Texts a step.
     pub batch_size: usize,
-    /// Most epochs.
-    pub epochs: usize,
+    /// Most epochs; without a number as many as a small encoder reads in some ten minutes on two cores, 3 to 10.
+    pub epochs: Option<usize>,
     /// Epochs without a better dev score before the run ends.
     pub patience: usize,
     /// AdamW and the course of the learning rate.
@@ -79,6 +79,8 @@ pub struct TrainSettings {
     pub dropout: Option<f64>,
     /// Share of a single label's probability that is spread over all labels.
     pub label_smoothing: f32,
+    /// Single-label heads whose first label is the quiet one; the others must not be missed.
+    pub alert_heads: Vec<String>,
     /// Whether rare labels count for more.
     pub class_weights: ClassWeights,
     /// Seed of everything that is random.
@@ -91,6 +93,8 @@ pub struct TrainSettings {
     pub checkpoint_minutes: f64,
     /// Steps after which to stop with a checkpoint, to be resumed later.
     pub pause_after_steps: Option<usize>,
+    /// Most n-grams of the linear model beside the encoder; 0 for none.
+    pub ngrams: usize,
     /// Whether to store weights as float16.
     pub half: bool,
 }
@@ -135,6 +139,14 @@ pub enum Start {
     },
 }
 
+/// Tokens that a run reads where nobody says how often: about ten minutes of a small encoder on two cores.
+const DEFAULT_TOKENS: usize = 4_000_000;
+
+/// How many epochs of so many tokens a run has by default: few of a large set, but enough of a small one.
+pub(super) fn default_epochs(tokens: usize) -> usize {
+    (DEFAULT_TOKENS / tokens.max(1)).clamp(3, 10)
+}
+
 impl TrainSettings {
     /// Settings that work for a small encoder; the caller names data, heads and start.
     pub fn new(train: Vec<PathBuf>, heads: Vec<HeadColumn>, start: Start, output: PathBuf) -> Self {
@@ -153,17 +165,19 @@ impl TrainSettings {
             pooling: Pooling::Mean,
             max_tokens: 256,
             batch_size: 32,
-            epochs: 8,
+            epochs: None,
             patience: 3,
             optimizer: OptimizerSettings::default(),
             dropout: None,
             label_smoothing: 0.05,
+            alert_heads: Vec::new(),
             class_weights: ClassWeights::Equal,
             seed: 1,
             output,
             resume: false,
             checkpoint_minutes: 10.0,
             pause_after_steps: None,
+            ngrams: 65_536,
             half: false,
         }
     }
@@ -200,6 +214,7 @@ impl TrainSettings {
             "dropout": self.dropout,
             "label_smoothing": self.label_smoothing,
             "class_weights": self.class_weights,
+            "ngrams": self.ngrams,
             "seed": self.seed,
         })
     }
