@@ -11,7 +11,9 @@ use crate::dispatch::{Area, Directory, DispatchInput, suggest};
 use crate::error::{Error, Result};
 use crate::request::{RequestError, RequestText, Violation};
 use crate::taxonomy::Taxonomy;
-use crate::terms::{CATEGORY_HEAD, DEPARTMENT_HEAD, GROUPS_HEAD, KIND_HEAD, RISKS_HEAD, Terms, URGENCY_HEAD};
+use crate::terms::{
+    CATEGORY_HEAD, DEPARTMENT_HEAD, GROUPS_HEAD, KIND_HEAD, RISKS_HEAD, SUPPORTING_HEAD, Terms, URGENCY_HEAD,
+};
 
 /// Precision that an answer must be certified for to be accepted.
 const REQUIRED_PRECISION: f64 = 0.95;
@@ -120,6 +122,8 @@ impl Pipeline {
         let single = |head| self.holding(classification, head).into_iter().next();
         let (urgency, risks) = (single(URGENCY_HEAD), self.holding(classification, RISKS_HEAD));
         let department_labels = classification.ranked(DEPARTMENT_HEAD);
+        let supporting = self.holding(classification, SUPPORTING_HEAD);
+        let supporting: Vec<&str> = supporting.iter().map(|label| label.id.as_str()).collect();
         let ranked: Vec<(&str, f32)> =
             categories.iter().map(|label| (label.id.as_str(), label.probability)).collect();
         let departments = suggest(
@@ -127,6 +131,7 @@ impl Pipeline {
             &DispatchInput {
                 categories: &ranked,
                 departments: department_labels.as_deref(),
+                supporting: &supporting,
                 area: request.area.as_ref(),
                 top_k: MAX_DEPARTMENTS,
             },
@@ -259,7 +264,8 @@ impl Pipeline {
         for head in [CATEGORY_HEAD, KIND_HEAD, URGENCY_HEAD, RISKS_HEAD, GROUPS_HEAD] {
             self.check_head(head, taxonomy)?;
         }
-        self.check_head(DEPARTMENT_HEAD, directory)
+        self.check_head(DEPARTMENT_HEAD, directory)?;
+        self.check_head(SUPPORTING_HEAD, directory)
     }
 
     fn check_head(&self, name: &str, (where_missing, hint): (&'static str, &'static str)) -> Result<()> {

@@ -13,6 +13,8 @@ pub const URGENCY_HEAD: &str = "urgency";
 pub const RISKS_HEAD: &str = "risks";
 /// Multi-label head of vulnerable groups.
 pub const GROUPS_HEAD: &str = "groups";
+/// Multi-label head of the departments that help.
+pub const SUPPORTING_HEAD: &str = "supporting";
 /// Head that says which functional department leads.
 pub const DEPARTMENT_HEAD: &str = "department";
 
@@ -50,11 +52,13 @@ impl<'a> Terms<'a> {
             URGENCY_HEAD => self.taxonomy.urgency_by_label(label).map(term),
             RISKS_HEAD => self.taxonomy.risk_by_label(label).map(term),
             GROUPS_HEAD => self.taxonomy.group_by_label(label).map(term),
-            DEPARTMENT_HEAD => self.directory?.department_by_label(label).map(|department| Meaning {
-                id: &department.id,
-                name: &department.name,
-                name_en: &department.name_en,
-            }),
+            DEPARTMENT_HEAD | SUPPORTING_HEAD => {
+                self.directory?.department_by_label(label).map(|department| Meaning {
+                    id: &department.id,
+                    name: &department.name,
+                    name_en: &department.name_en,
+                })
+            }
             _ => None,
         }
     }

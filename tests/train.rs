@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use jiesu::classifier::{Pooling, SequenceClassifier};
+use jiesu::classifier::{Classification, Pooling, SequenceClassifier, top};
 use jiesu::encoder::BertConfig;
 use jiesu::label::LabelSet;
 use jiesu::registry::ModelFiles;
@@ -73,11 +73,7 @@ impl Workshop {
     fn settings(&self, output: &str) -> TrainSettings {
         let shape = BertConfig { max_position_embeddings: 64, ..BertConfig::new(0, 2, 32, 4, 64) };
         let start = Start::Fresh { vocabulary: self.path("vocab.txt"), vectors: None, shape };
-        let heads = ["category", "risks"].map(|name| HeadColumn {
-            head: name.into(),
-            column: name.into(),
-            list: false,
-        });
+        let heads = ["category", "risks"].map(|name| HeadColumn::new(name, name));
         let mut settings =
             TrainSettings::new(vec![self.path("train.jsonl")], heads.into(), start, self.path(output));
         settings.dev_share = 0.2;
@@ -102,8 +98,21 @@ fn refusal(settings: &TrainSettings) -> String {
     train(settings).unwrap_err().to_string()
 }
 
-fn weights(folder: &Path) -> Vec<u8> {
-    fs::read(folder.join("model.safetensors")).unwrap()
+fn weights(folder: &Path) -> [Vec<u8>; 2] {
+    ["model.safetensors", "ngrams.safetensors"].map(|file| fs::read(folder.join(file)).unwrap())
+}
+
+/// How many of the sentences a bundle gives their category.
+fn right_categories(bundle: PathBuf) -> usize {
+    let model = SequenceClassifier::load(&ModelFiles::folder(bundle).unwrap()).unwrap();
+    let texts: Vec<RequestText> =
+        SENTENCES.iter().map(|(text, ..)| RequestText::new("", text).unwrap()).collect();
+    let answers = model.classify(&texts).unwrap();
+    let labels = &model.heads()[0].labels;
+    let is_right = |(sentence, answer): &(&(_, &str, _), &Classification)| {
+        labels.name(top(answer.logits("category").unwrap())) == sentence.1
+    };
+    SENTENCES.iter().zip(&answers).filter(is_right).count()
 }
 
 #[test]
@@ -117,18 +126,27 @@ fn learns_its_sentences_and_the_bundle_answers_the_same() {
         let report = finish(&settings);
         let losses: Vec<f64> = report.history.iter().map(|epoch| epoch.loss).collect();
         assert!(losses[losses.len() - 1] < 0.5 * losses[0], "{losses:?}");
-        let model = SequenceClassifier::load(&ModelFiles::folder(workshop.path("bundle")).unwrap()).unwrap();
-        let texts: Vec<RequestText> =
-            SENTENCES.iter().map(|(text, ..)| RequestText::new("", text).unwrap()).collect();
-        let answers = model.classify(&texts).unwrap();
-        let labels = &model.heads()[0].labels;
-        let right = SENTENCES.iter().zip(&answers).filter(|((_, category, _), answer)| {
-            let logits = answer.logits("category").unwrap();
-            let best = (0..labels.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap();
-            labels.name(best) == *category
-        });
-        assert!(right.count() >= 11, "{pooling:?}");
+        assert!(right_categories(workshop.path("bundle")) >= 11, "{pooling:?}");
     }
+}
+
+#[test]
+fn the_encoder_learns_without_n_grams_and_n_grams_without_the_encoder() {
+    let workshop = Workshop::new();
+    let mut settings = workshop.settings("encoder");
+    settings.epochs = Some(25);
+    settings.patience = 25;
+    settings.ngrams = 0;
+    finish(&settings);
+    assert!(!workshop.path("encoder").join("ngrams.safetensors").exists());
+    assert!(right_categories(workshop.path("encoder")) >= 11);
+
+    let mut settings = workshop.settings("ngrams");
+    settings.epochs = Some(1);
+    settings.optimizer.learning_rate = 0.0;
+    settings.optimizer.head_learning_rate = 0.0;
+    finish(&settings);
+    assert!(right_categories(workshop.path("ngrams")) >= 11);
 }
 
 #[test]
@@ -230,7 +248,7 @@ fn float16_bundles_load() {
     settings.half = true;
     finish(&settings);
     assert!(SequenceClassifier::load(&ModelFiles::folder(workshop.path("half")).unwrap()).is_ok());
-    let header = weights(&workshop.path("half"));
+    let [header, _] = weights(&workshop.path("half"));
     let header = String::from_utf8_lossy(&header[8..2_000]);
     assert!(header.contains("\"F16\"") && header.contains("\"format\":\"pt\""), "{header}");
 }

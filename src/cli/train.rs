@@ -67,7 +67,8 @@ pub struct DataArgs {
     #[arg(long, value_name = "COLUMN", default_value = "id")]
     pub id_column: String,
 
-    /// Column of the label of the primary head; `COLUMN[]` is a list of labels separated by `;`.
+    /// Column of the label of the primary head; `COLUMN[]` is a list of labels separated by `;`, and
+    /// `COLUMN+FURTHER` also reads a column of further labels that would do: they get a fifth of the probability.
     #[arg(long, value_name = "COLUMN")]
     pub label_column: String,
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, bail};
 use unicode_width::UnicodeWidthStr;
 
-use crate::classifier::Pooling;
+use crate::classifier::{CertifiedThreshold, HeadCalibration, Pooling};
 use crate::cli::train::{PoolingArg, StartArgs, TrainArgs};
 use crate::encoder::BertConfig;
 use crate::taxonomy::{Category, Taxonomy, Term};
@@ -89,11 +89,15 @@ fn settings(args: &TrainArgs, taxonomy: &Taxonomy) -> anyhow::Result<TrainSettin
 }
 
 fn head_column(head: &str, column: &str) -> HeadColumn {
+    let (column, also) = match column.split_once('+') {
+        Some((column, also)) => (column, Some(also.to_owned())),
+        None => (column, None),
+    };
     let (column, list) = match column.strip_suffix("[]") {
         Some(column) => (column, true),
         None => (column, false),
     };
-    HeadColumn { head: head.to_owned(), column: column.to_owned(), list }
+    HeadColumn { list, also, ..HeadColumn::new(head, column) }
 }
 
 fn start(args: &StartArgs) -> anyhow::Result<Start> {
@@ -170,5 +174,18 @@ fn print(args: &TrainArgs, report: &TrainReport) {
     for HeadFigures { head, rows, accuracy, macro_f1, micro_f1 } in &report.heads {
         let padding = " ".repeat(width - head.width());
         anstream::println!("{head}{padding}  {rows:8}  {accuracy:8.4}  {macro_f1:8.4}  {micro_f1:8.4}");
+    }
+    for (head, HeadCalibration { accept, sample_size, expected_calibration_error, .. }) in
+        &report.calibration.heads
+    {
+        if let Some(error) = expected_calibration_error {
+            anstream::println!("{head}: confidences are off by {error:.3} on average");
+        }
+        for CertifiedThreshold { precision, threshold, accepted, .. } in accept {
+            let share = 100.0 * *accepted as f64 / *sample_size as f64;
+            anstream::println!(
+                "{head}: precision {precision:.2} is certified from confidence {threshold:.3} on, {share:.0} % of the rows"
+            );
+        }
     }
 }

@@ -21,6 +21,8 @@ pub struct DispatchInput<'a> {
     /// Labels of the learned department head with their probabilities, if the model has such a head. Labels that the
     /// directory does not know are left out.
     pub departments: Option<&'a [(&'a str, f32)]>,
+    /// Labels of the departments that a learned head names as helping; empty without such a head.
+    pub supporting: &'a [&'a str],
     /// The area that the request belongs to, if known.
     pub area: Option<&'a Area>,
     /// How many functional departments to list at most, the lead included; the lead is listed even if this is 0.
@@ -45,7 +47,7 @@ pub enum DepartmentRole {
 ///
 /// | reason | why the unit is listed |
 /// |---|---|
-/// | `learned` | the model's department head has learned that it handles such requests |
+/// | `learned` | the model has learned that it handles such requests, or helps |
 /// | `directory:<category id>` | the directory assigns it to this category |
 /// | `area:<area id>` | it acts for the area of the request |
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -71,8 +73,8 @@ pub struct DepartmentSuggestion {
 ///
 /// - The lead is the likeliest functional department. [`LOCAL`], which stands for whatever unit acts for the area, is
 ///   never the lead: it is listed as territorial with the probability that the head gives it.
-/// - Supporting are the other functional departments that reach [`SUPPORTING_PROBABILITY`] and those that the directory
-///   names as supporting for the best category.
+/// - Supporting are the other functional departments that reach [`SUPPORTING_PROBABILITY`], those that a learned head
+///   names as helping, and those that the directory names as supporting for the best category.
 /// - Territorial is the unit of the area, merged with [`LOCAL`]; without an area (or with the whole city as the area),
 ///   [`LOCAL`] alone, if it reaches [`SUPPORTING_PROBABILITY`].
 ///
@@ -84,7 +86,7 @@ pub struct DepartmentSuggestion {
 ///
 /// let directory = Directory::built_in();
 /// let area = directory.area("朝阳");
-/// let input = DispatchInput { categories: &[("housing", 0.9)], departments: None, area, top_k: 2 };
+/// let input = DispatchInput { categories: &[("housing", 0.9)], departments: None, supporting: &[], area, top_k: 2 };
 /// let names: Vec<_> = suggest(&directory, &input).into_iter().map(|unit| (unit.name, unit.reason)).collect();
 /// assert_eq!(names[0], ("住建局".into(), "directory:housing".into()));
 /// assert_eq!(names[2], ("朝阳区人民政府".into(), "area:beijing.chaoyang".into()));
@@ -93,6 +95,12 @@ pub fn suggest(directory: &Directory, input: &DispatchInput<'_>) -> Vec<Departme
     let mut candidates = learned_candidates(directory, input.departments.unwrap_or_default());
     if !candidates.iter().any(Candidate::is_functional) {
         candidates.extend(assigned_candidates(directory, input.categories));
+    }
+    for label in input.supporting {
+        if let Some(department) = directory.department_by_label(label) {
+            let candidate = add_probability(&mut candidates, department, 0.0);
+            (candidate.learned, candidate.helps) = (true, true);
+        }
     }
     sort_by_probability(&mut candidates);
     let Some(position) = candidates.iter().position(Candidate::is_functional) else { return Vec::new() };
@@ -118,6 +126,8 @@ struct Candidate<'a> {
     probability: f32,
     /// Whether the learned head is a reason to list it.
     learned: bool,
+    /// Whether a learned head names it as helping.
+    helps: bool,
     /// The category whose assignment is a reason to list it.
     category: Option<&'a str>,
 }
@@ -177,7 +187,13 @@ fn add_probability<'c, 'a>(
 ) -> &'c mut Candidate<'a> {
     let position = candidates.iter().position(|candidate| candidate.department.id == department.id);
     let position = position.unwrap_or_else(|| {
-        candidates.push(Candidate { department, probability: 0.0, learned: false, category: None });
+        candidates.push(Candidate {
+            department,
+            probability: 0.0,
+            learned: false,
+            helps: false,
+            category: None,
+        });
         candidates.len() - 1
     });
     let candidate = &mut candidates[position];
@@ -194,7 +210,7 @@ fn listed<'a>(
     assignment: Option<&'a Assignment>,
 ) -> Vec<Candidate<'a>> {
     let (mut listed, unlikely): (Vec<_>, Vec<_>) =
-        candidates.into_iter().partition(|candidate| candidate.probability >= SUPPORTING_PROBABILITY);
+        candidates.into_iter().partition(|other| other.helps || other.probability >= SUPPORTING_PROBABILITY);
     let Some(assignment) = assignment else { return listed };
     for other in listed.iter_mut().filter(|other| other.department.id == assignment.lead) {
         other.category.get_or_insert(&assignment.category);
@@ -209,6 +225,7 @@ fn listed<'a>(
                 department,
                 probability,
                 learned: false,
+                helps: false,
                 category: Some(&assignment.category),
             });
         }
@@ -256,13 +273,33 @@ mod tests {
         top_k: usize,
     ) -> Vec<String> {
         let directory = Directory::built_in();
-        let input = DispatchInput { categories, departments, area: directory.area(area), top_k };
+        let area = directory.area(area);
+        let input = DispatchInput { categories, departments, supporting: &[], area, top_k };
         suggest(&directory, &input)
             .iter()
             .map(|unit| {
                 format!("{:?} {} {:.0} {}", unit.role, unit.id, 100.0 * unit.probability, unit.reason)
             })
             .collect()
+    }
+
+    #[test]
+    fn departments_that_a_learned_head_names_as_helping_are_listed() {
+        let directory = Directory::built_in();
+        let departments = [("ecology", 0.9), ("justice", 0.01)];
+        let input = DispatchInput {
+            categories: &[("environment", 0.9)],
+            departments: Some(&departments),
+            supporting: &["justice", "ecology", "nobody"],
+            area: None,
+            top_k: 9,
+        };
+        let units = suggest(&directory, &input);
+        let justice = units.iter().find(|unit| unit.id == "justice").unwrap();
+        assert_eq!((justice.role, justice.reason.as_str()), (DepartmentRole::Supporting, "learned"));
+        assert!((justice.probability - 0.01).abs() < 1e-6, "helping says nothing about leading");
+        assert_eq!(units[0].id, "ecology");
+        assert_eq!(units.iter().filter(|unit| unit.id == "ecology").count(), 1);
     }
 
     #[test]
@@ -369,7 +406,7 @@ mod tests {
             let departments: Option<Vec<_>> = departments
                 .map(|departments| departments.into_iter().map(|(d, p)| (department(d), p)).collect());
             let area = directory.areas.get(area);
-            let input = DispatchInput { categories: &categories, departments: departments.as_deref(), area, top_k };
+            let input = DispatchInput { categories: &categories, departments: departments.as_deref(), supporting: &[], area, top_k };
             let units = suggest(&directory, &input);
 
             let of_role = |role| units.iter().filter(move |unit| unit.role == role);

@@ -55,7 +55,10 @@ pub enum DatasetError {
 /// A row whose text has been read, before its labels have numbers.
 pub(crate) struct TextRow {
     text: RequestText,
+    /// One a head.
     labels: Vec<Option<Labels>>,
+    /// Further labels that would do, one list a head.
+    also: Vec<Vec<String>>,
 }
 
 impl TextRow {
@@ -120,7 +123,7 @@ impl TextRows {
         let mut counts = RowCounts::default();
         for table in tables {
             table.require_columns(
-                std::iter::once(&columns.text).chain(heads.iter().map(|head| &head.column)),
+                std::iter::once(&columns.text).chain(heads.iter().flat_map(HeadColumn::columns)),
             )?;
             for read in table.map_rows(|row| read_row(row, columns, heads, excluded))? {
                 counts.read += 1;
@@ -130,7 +133,7 @@ impl TextRows {
                     ReadRow::WithoutLabel => counts.without_label += 1,
                     ReadRow::Used { row, cut } => {
                         counts.cut += usize::from(cut);
-                        rows.push(row);
+                        rows.push(*row);
                     }
                 }
             }
@@ -227,7 +230,12 @@ impl TextRows {
                             .collect(),
                     ),
                 });
-                Ok(Example::new(encoded, targets.collect()))
+                let also = row
+                    .also
+                    .iter()
+                    .zip(heads)
+                    .map(|(also, labels)| also.iter().filter_map(|label| labels.id(label)).collect());
+                Ok(Example::new(encoded, targets.collect(), also.collect()))
             })
             .collect()
     }
@@ -253,7 +261,7 @@ enum ReadRow {
     ExcludedById,
     ExcludedByText,
     WithoutLabel,
-    Used { row: TextRow, cut: bool },
+    Used { row: Box<TextRow>, cut: bool },
 }
 
 fn read_row(
@@ -267,6 +275,7 @@ fn read_row(
     }
     let labels =
         heads.iter().map(|head| row.labels(&head.column, head.list)).collect::<Result<Vec<_>, _>>()?;
+    let also = heads.iter().map(|head| further(row, head)).collect::<Result<Vec<_>, _>>()?;
     let (title, text) = row.title_and_text(&columns.title, &columns.text)?;
     let (short_title, short_text) =
         (head_and_tail(title, MAX_TITLE_CHARS), head_and_tail(text, MAX_TEXT_CHARS));
@@ -278,7 +287,17 @@ fn read_row(
     if labels.iter().all(Option::is_none) {
         return Ok(ReadRow::WithoutLabel);
     }
-    Ok(ReadRow::Used { row: TextRow { text, labels }, cut })
+    Ok(ReadRow::Used { row: Box::new(TextRow { text, labels, also }), cut })
+}
+
+/// The further labels that would do for a head.
+fn further(row: &Row, head: &HeadColumn) -> Result<Vec<String>, String> {
+    let labels = head.also.as_ref().map(|column| row.labels(column, true)).transpose()?.flatten();
+    Ok(match labels {
+        None => Vec::new(),
+        Some(Labels::One(label)) => vec![label],
+        Some(Labels::Many(labels)) => labels,
+    })
 }
 
 /// Cuts the middle out of words that are longer than a request may be; the tokenizer would drop it anyway.
@@ -304,7 +323,7 @@ mod tests {
     }
 
     fn head(name: &str) -> HeadColumn {
-        HeadColumn { head: name.into(), column: name.into(), list: false }
+        HeadColumn::new(name, name)
     }
 
     const ROWS: &str = r#"{"id": "1", "title": "路灯", "text": "", "category": "roads", "risks": []}
@@ -352,6 +371,22 @@ mod tests {
         assert_eq!(*examples[0].targets, [Target::One(1), Target::Many(vec![])]);
         assert_eq!(*examples[1].targets, [Target::One(0), Target::Many(vec![0])]);
         assert_eq!(*examples[2].targets, [Target::One(0), Target::Missing]);
+    }
+
+    #[test]
+    fn further_labels_stand_beside_the_one_that_holds() {
+        let rows = r#"{"text": "停水", "category": "water", "too": ["roads", "unknown"]}
+{"text": "路灯", "category": "roads", "too": []}"#;
+        let head = HeadColumn { also: Some("too".into()), ..head("category") };
+        let heads = [head];
+        let rows =
+            TextRows::read(&[table(rows)], &TextColumns::default(), &heads, &Excluded::default()).unwrap();
+        let labels = LabelSet::new(["roads", "water"]).unwrap();
+        let files =
+            ModelFiles::embedded("test", &[("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n停".as_bytes())]);
+        let examples = rows.encode(&[&labels], &TextTokenizer::load(&files).unwrap(), 16).unwrap();
+        assert_eq!((&examples[0].targets[0], &*examples[0].also[0]), (&Target::One(1), &[0][..]));
+        assert!(examples[1].also[0].is_empty());
     }
 
     #[test]

@@ -14,13 +14,15 @@ pub(crate) struct Example {
     first_segment: usize,
     /// One a head that the set teaches.
     pub(crate) targets: Box<[Target]>,
+    /// Further labels that would do, one list a head that the set teaches.
+    pub(crate) also: Box<[Vec<usize>]>,
 }
 
 impl Example {
     /// A text with one target for each head that it teaches.
-    pub(crate) fn new(text: EncodedText, targets: Box<[Target]>) -> Self {
+    pub(crate) fn new(text: EncodedText, targets: Box<[Target]>, also: Box<[Vec<usize>]>) -> Self {
         let first_segment = text.token_type_ids.iter().filter(|segment| **segment == 0).count();
-        Self { input_ids: text.input_ids.into(), first_segment, targets }
+        Self { input_ids: text.input_ids.into(), first_segment, targets, also }
     }
 
     /// The number of tokens.

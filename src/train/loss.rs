@@ -1,7 +1,7 @@
 //! What training makes small.
 //!
 //! - One label of several: cross-entropy with label smoothing ε (Szegedy et al., 2016). With q = (1 − ε) at the label
-//!   plus ε/n everywhere, the loss is −Σ wᵢ Σⱼ qᵢⱼ log pᵢⱼ / Σ wᵢ, wᵢ the weight of the label of row i.
+//!   plus ε/n everywhere (where further labels would do, they share a fifth of what the label has), the loss is −Σ wᵢ Σⱼ qᵢⱼ log pᵢⱼ / Σ wᵢ, wᵢ the weight of the label of row i.
 //! - Each label or not: binary cross-entropy, Σⱼ aⱼ·yⱼ·softplus(−zⱼ) + (1 − yⱼ)·softplus(zⱼ), mean over rows and
 //!   labels; aⱼ makes up for positives being rare.
 //! - Labels of another system: −log Σ_c p(c)·T\[c, label\], mean over rows.
@@ -25,21 +25,28 @@ pub(crate) enum Target {
 /// Keeps the logarithm of a probability finite.
 const SMALLEST_PROBABILITY: f64 = 1e-8;
 
-/// Cross-entropy of single-label targets; `None` if no row has one.
+/// What further labels that would do take from the label that holds.
+const ALSO_SHARE: f32 = 0.2;
+
+/// Cross-entropy of single-label targets, with the further labels of each; `None` if no row has one.
 pub(crate) fn cross_entropy(
     logits: &Tensor,
     targets: &[&Target],
+    also: &[&[usize]],
     smoothing: f32,
     weights: &[f32],
 ) -> Result<Option<Tensor>> {
     let (rows, labels) = logits.dims2()?;
     let mut wanted = vec![0.0_f32; rows * labels];
     let mut total = 0.0;
-    for (row, target) in wanted.chunks_exact_mut(labels).zip(targets) {
+    for ((row, target), also) in wanted.chunks_exact_mut(labels).zip(targets).zip(also) {
         if let Target::One(label) = target {
             let weight = weights[*label];
             row.fill(weight * smoothing / labels as f32);
-            row[*label] += weight * (1.0 - smoothing);
+            let rest = weight * (1.0 - smoothing);
+            let shared = if also.is_empty() { 0.0 } else { rest * ALSO_SHARE };
+            row[*label] += rest - shared;
+            also.iter().for_each(|other| row[*other] += shared / also.len() as f32);
             total += weight;
         }
     }
@@ -125,17 +132,25 @@ mod tests {
         // torch.nn.functional.cross_entropy(z, torch.tensor([2, -100, 0]), weight=torch.tensor([1., 1., 3.]))
         let z = logits(&[[1.0, 2.0, 3.0], [9.0, 9.0, 9.0], [0.5, 0.0, -1.0]]);
         let targets = [&Target::One(2), &Target::Missing, &Target::One(0)];
-        let loss = value(cross_entropy(&z, &targets, 0.0, &[1.0, 1.0, 3.0]).unwrap());
+        let loss = value(cross_entropy(&z, &targets, &[&[][..]; 3], 0.0, &[1.0, 1.0, 3.0]).unwrap());
         assert!((loss - 0.4567).abs() < 1e-4, "{loss}");
         // torch.nn.functional.cross_entropy(z[:1], torch.tensor([2]), label_smoothing=0.3)
-        let smoothed = value(cross_entropy(&z, &targets[..2], 0.3, &[1.0; 3]).unwrap());
+        let smoothed = value(cross_entropy(&z, &targets[..2], &[&[][..]; 2], 0.3, &[1.0; 3]).unwrap());
         assert!((smoothed - 0.7076).abs() < 1e-4, "{smoothed}");
+    }
+
+    #[test]
+    fn further_labels_share_a_fifth() {
+        let z = logits(&[[1.0, 2.0, 3.0]]);
+        let part = |label| value(cross_entropy(&z, &[&Target::One(label)], &[&[]], 0.0, &[1.0; 3]).unwrap());
+        let both = value(cross_entropy(&z, &[&Target::One(1)], &[&[0, 2]], 0.0, &[1.0; 3]).unwrap());
+        assert!((both - (0.8 * part(1) + 0.1 * part(0) + 0.1 * part(2))).abs() < 1e-6);
     }
 
     #[test]
     fn rows_without_labels_give_no_loss_at_all() {
         let z = logits(&[[1.0, 2.0, 3.0]]);
-        assert!(cross_entropy(&z, &[&Target::Missing], 0.1, &[1.0; 3]).unwrap().is_none());
+        assert!(cross_entropy(&z, &[&Target::Missing], &[&[]], 0.1, &[1.0; 3]).unwrap().is_none());
         assert!(binary_cross_entropy(&z, &[&Target::Missing], &[1.0; 3]).unwrap().is_none());
         assert!(crosswalk(&z, &[&Target::Missing], &[vec![1.0; 3]]).unwrap().is_none());
     }
@@ -155,14 +170,17 @@ mod tests {
         let targets = [&Target::One(1), &Target::One(0)];
         let identity = [vec![1.0, 0.0, 0.0], vec![0.0, 1.0, 0.0], vec![0.0, 0.0, 1.0]];
         let through = value(crosswalk(&z, &targets, &identity).unwrap());
-        assert!((through - value(cross_entropy(&z, &targets, 0.0, &[1.0; 3]).unwrap())).abs() < 1e-5);
+        assert!(
+            (through - value(cross_entropy(&z, &targets, &[&[][..]; 2], 0.0, &[1.0; 3]).unwrap())).abs()
+                < 1e-5
+        );
     }
 
     #[test]
     fn all_losses_have_gradients() {
         let z = Var::from_tensor(&logits(&[[1.0, -2.0, 0.5]])).unwrap();
         for loss in [
-            cross_entropy(z.as_tensor(), &[&Target::One(1)], 0.1, &[1.0; 3]),
+            cross_entropy(z.as_tensor(), &[&Target::One(1)], &[&[]], 0.1, &[1.0; 3]),
             binary_cross_entropy(z.as_tensor(), &[&Target::Many(vec![1])], &[1.0; 3]),
             crosswalk(z.as_tensor(), &[&Target::One(0)], &[vec![0.2, 0.7, 0.1]]),
         ] {

@@ -75,6 +75,8 @@ pub enum Outcome {
 pub struct TrainReport {
     /// Dev figures of the weights that were kept, one a head; empty without dev rows.
     pub heads: Vec<HeadFigures>,
+    /// How sure of themselves the heads may be, measured on the dev rows; empty without any.
+    pub calibration: Calibration,
     /// The epoch whose weights were kept, from 1.
     pub epoch: usize,
     /// Figures of every epoch.
@@ -267,6 +269,7 @@ impl<'a> Run<'a> {
         let (answers, blends) = self.answers()?;
         let report = TrainReport {
             heads: figures(&config.heads, &answers),
+            calibration: calibrate(&config.heads, &settings.alert_heads, &answers),
             epoch: self.state.best.as_ref().map_or(0, |best| best.epoch),
             steps: self.state.step,
             seconds: self.state.seconds,
@@ -291,14 +294,13 @@ impl<'a> Run<'a> {
             let joins = blends.iter().map(|blend| (blend.weight, blend.bias.as_slice()));
             ngrams.model.clone().joined(joins)
         });
-        let calibration = calibrate(&config.heads, &settings.alert_heads, &answers);
         bundle::write_bundle(
             &settings.output,
             config,
             model.stored()?,
             settings.half,
             ngrams.as_ref(),
-            (&calibration, &training),
+            (&report.calibration, &training),
         )?;
         self.folder.remove()?;
         Ok(report)

@@ -140,7 +140,9 @@ impl TrainingSet {
             let logits = model.logits(objective.head, &pooled, pass)?;
             let loss = match &objective.lesson {
                 Lesson::One { smoothing, weights } => {
-                    loss::cross_entropy(&logits, &targets, *smoothing, weights)?
+                    let also: Vec<&[usize]> =
+                        examples.iter().map(|example| example.also[position].as_slice()).collect();
+                    loss::cross_entropy(&logits, &targets, &also, *smoothing, weights)?
                 }
                 Lesson::Many { positive_weights } => {
                     loss::binary_cross_entropy(&logits, &targets, positive_weights)?

@@ -123,8 +123,7 @@ fn read_rows(settings: &TrainSettings) -> Result<Rows, TrainError> {
         excluded.add_texts(&held_out);
         dev = Some(held_out);
     }
-    let column =
-        |column: &str| [HeadColumn { head: column.to_owned(), column: column.to_owned(), list: false }];
+    let column = |column: &str| [HeadColumn::new(column, column)];
     Ok(Rows {
         main,
         dev,
@@ -144,8 +143,7 @@ fn read_rows(settings: &TrainSettings) -> Result<Rows, TrainError> {
 fn auxiliary_heads(settings: &TrainSettings, rows: &[TextRows]) -> Result<Vec<HeadConfig>, TrainError> {
     let mut heads = Vec::new();
     for (set, rows) in settings.auxiliary.iter().zip(rows) {
-        let column =
-            HeadColumn { head: set.path.display().to_string(), column: set.column.clone(), list: false };
+        let column = HeadColumn::new(set.path.display().to_string(), &set.column);
         heads.extend(rows.heads(&[column], &[])?);
     }
     Ok(heads)

@@ -36,6 +36,20 @@ pub struct HeadColumn {
     pub column: String,
     /// Whether a text in the column is a list separated by `;`, as in CSV files.
     pub list: bool,
+    /// A column of further labels that would do, for a head of one label; they get a share of its probability.
+    pub also: Option<String>,
+}
+
+impl HeadColumn {
+    /// A head that a column teaches.
+    pub fn new(head: impl Into<String>, column: impl Into<String>) -> Self {
+        Self { head: head.into(), column: column.into(), list: false, also: None }
+    }
+
+    /// The columns that it needs.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.column).chain(&self.also)
+    }
 }
 
 /// Everything that a run is told.
@@ -198,7 +212,7 @@ impl TrainSettings {
             "dev_share": if self.dev.is_some() { 0.0 } else { self.dev_share },
             "exclude_ids": self.exclude_ids,
             "columns": json!({ "text": columns.text, "title": columns.title, "id": columns.id }),
-            "heads": self.heads.iter().map(|head| json!({ "name": head.head, "column": head.column, "list": head.list })).collect::<Vec<_>>(),
+            "heads": self.heads.iter().map(|head| json!({ "name": head.head, "column": head.column, "list": head.list, "also": head.also })).collect::<Vec<_>>(),
             "other_heads_weight": self.other_heads_weight,
             "auxiliary": self.auxiliary.iter()
                 .map(|set| json!({ "file": set.path, "column": set.column, "weight": set.weight })).collect::<Vec<_>>(),
