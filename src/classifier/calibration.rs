@@ -194,14 +194,24 @@ impl HeadCalibration {
         if gold.is_empty() || logits.len() != gold.len() {
             return None;
         }
-        let decisions = logits.iter().zip(gold).flat_map(|(logits, gold)| {
-            logits.iter().enumerate().map(move |(label, logit)| (sigmoid(*logit), gold.contains(&label)))
+        let decisions = |temperature: f32| -> Vec<(f32, bool)> {
+            let row = |(logits, gold): (&Vec<f32>, &Vec<usize>)| {
+                let decision =
+                    |(label, logit): (usize, &f32)| (sigmoid(logit / temperature), gold.contains(&label));
+                logits.iter().enumerate().map(decision).collect::<Vec<_>>()
+            };
+            logits.iter().zip(gold).flat_map(row).collect()
+        };
+        let temperature = least_loss(|temperature| {
+            let likelihood =
+                |(probability, holds): (f32, bool)| if holds { probability } else { 1.0 - probability };
+            decisions(temperature).into_iter().map(likelihood).map(loss_of).sum()
         });
         Some(Self {
-            temperature: 1.0,
+            temperature,
             sample_size: gold.len(),
             accept: Vec::new(),
-            decision_threshold: best_threshold(decisions.collect()),
+            decision_threshold: best_threshold(decisions(temperature)),
             expected_calibration_error: None,
         })
     }
@@ -221,17 +231,25 @@ fn top_answers(rows: &[(&[f32], usize)], temperature: f32) -> Vec<(f32, bool)> {
     rows.iter().filter_map(top).collect()
 }
 
-/// The temperature in [0.1, 10] with the least negative log-likelihood, by golden-section search on its logarithm.
+/// The temperature of a single-label head's rows.
 fn fit_temperature(rows: &[(&[f32], usize)]) -> f32 {
-    let loss = |log_temperature: f32| -> f64 {
-        let likelihood = |(logits, gold): &(&[f32], usize)| softmax(logits, log_temperature.exp())[*gold];
-        rows.iter().map(|row| -f64::from(likelihood(row).max(1e-30)).ln()).sum()
-    };
+    least_loss(|temperature| {
+        let likelihood = |(logits, gold): &(&[f32], usize)| softmax(logits, temperature)[*gold];
+        rows.iter().map(|row| loss_of(likelihood(row))).sum()
+    })
+}
+
+fn loss_of(likelihood: f32) -> f64 {
+    -f64::from(likelihood.max(1e-30)).ln()
+}
+
+/// The temperature in [0.01, 100] with the least loss, by golden-section search on its logarithm.
+fn least_loss(loss: impl Fn(f32) -> f64) -> f32 {
     let ratio = (5f32.sqrt() - 1.0) / 2.0;
-    let (mut low, mut high) = (0.1f32.ln(), 10f32.ln());
+    let (mut low, mut high) = (0.01f32.ln(), 100f32.ln());
     for _ in 0..40 {
         let (left, right) = (high - ratio * (high - low), low + ratio * (high - low));
-        if loss(left) < loss(right) {
+        if loss(left.exp()) < loss(right.exp()) {
             high = right;
         } else {
             low = left;
