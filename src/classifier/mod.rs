@@ -217,9 +217,13 @@ impl SequenceClassifier {
         encoded: &EncodedText,
     ) -> Result<Classification, ModelError> {
         let mut logits = self.head_weights.logits(states)?;
-        let document = self.ngrams.as_ref().map(|ngrams| (ngrams, NgramDocument::new(text)));
-        if let Some((ngrams, document)) = &document {
-            for (logits, scores) in logits.iter_mut().zip(ngrams.scores(document)) {
+        let ngrams = self.ngrams.as_ref().map(|model| {
+            let document = NgramDocument::new(text);
+            let vector = model.vocabulary.vector(&document);
+            (model, document, vector)
+        });
+        if let Some((model, _, vector)) = &ngrams {
+            for (logits, scores) in logits.iter_mut().zip(model.scores(vector)) {
                 logits.iter_mut().zip(scores).for_each(|(logit, score)| *logit += score);
             }
         }
@@ -241,11 +245,11 @@ impl SequenceClassifier {
             Pooling::Mean => {
                 let label = top(&logits[0]);
                 let mut contributions = self.head_weights.contributions(states, label)?;
-                if let Some((ngrams, document)) = &document {
+                if let Some((model, document, vector)) = &ngrams {
                     evidence::add_by_place(
                         &mut contributions,
                         encoded,
-                        ngrams.contributions(document, label),
+                        model.contributions(document, vector, label),
                     );
                 }
                 evidence::spans(text, encoded, &contributions)

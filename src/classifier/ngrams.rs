@@ -310,16 +310,20 @@ impl NgramModel {
         self
     }
 
-    /// The scores of every head.
-    pub(crate) fn scores(&self, document: &NgramDocument) -> Vec<Vec<f32>> {
-        let vector = self.vocabulary.vector(document);
-        self.heads.iter().map(|head| head.scores(&vector)).collect()
+    /// The scores of every head for a text's vector.
+    pub(crate) fn scores(&self, vector: &[(u32, f32)]) -> Vec<Vec<f32>> {
+        self.heads.iter().map(|head| head.scores(vector)).collect()
     }
 
     /// What each character adds to the first head's score of `label` beyond the mean over its labels: an n-gram's share
     /// is spread evenly over its occurrences and their characters.
-    pub(crate) fn contributions(&self, document: &NgramDocument, label: usize) -> Vec<(TokenSpan, f32)> {
-        let values: AHashMap<u32, f32> = self.vocabulary.vector(document).into_iter().collect();
+    pub(crate) fn contributions(
+        &self,
+        document: &NgramDocument,
+        vector: &[(u32, f32)],
+        label: usize,
+    ) -> Vec<(TokenSpan, f32)> {
+        let values: AHashMap<u32, f32> = vector.iter().copied().collect();
         let feature = |gram: &Gram| self.vocabulary.features.get(&gram.key).copied();
         let mut counts: AHashMap<u32, f32> = AHashMap::new();
         for found in document.grams.iter().filter_map(feature) {
@@ -421,10 +425,11 @@ mod tests {
     fn what_characters_contribute_adds_up_to_the_score_above_the_mean() {
         let document = document("路灯", "路灯不亮，路灯坏了");
         let model = model(&document);
-        let scores = &model.scores(&document)[0];
+        let vector = model.vocabulary.vector(&document);
+        let scores = &model.scores(&vector)[0];
         let bias_above_mean = 0.25;
         let above_mean = scores[0] - f32::midpoint(scores[0], scores[1]) - bias_above_mean;
-        let shares: f32 = model.contributions(&document, 0).iter().map(|(_, share)| share).sum();
+        let shares: f32 = model.contributions(&document, &vector, 0).iter().map(|(_, share)| share).sum();
         // What separates title and text is no part of either, so its share of an n-gram is nobody's.
         assert!(shares > 0.8 * above_mean && shares <= above_mean, "{shares} of {above_mean}");
     }
@@ -435,7 +440,9 @@ mod tests {
         let model = model(&document);
         let bytes = model.to_bytes(&heads()).unwrap();
         let read = NgramModel::from_bytes(&bytes, &heads()).unwrap();
-        assert_eq!(read.scores(&document), model.scores(&document));
+        let vector = model.vocabulary.vector(&document);
+        assert_eq!(read.vocabulary.vector(&document), vector);
+        assert_eq!(read.scores(&vector), model.scores(&vector));
         let mut others = heads();
         others[0].labels = LabelSet::new(["lamp", "noise", "water"]).unwrap();
         assert!(NgramModel::from_bytes(&bytes, &others).unwrap_err().to_string().contains("weight.category"));

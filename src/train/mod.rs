@@ -216,7 +216,7 @@ impl<'a> Run<'a> {
 
     fn end_epoch(&mut self, batches: usize) -> Result<(), TrainError> {
         self.state.epoch += 1;
-        let heads = figures(&self.prepared.config.heads, &self.answers()?.0);
+        let heads = figures(&self.prepared.config.heads, &self.joined(self.answers()?));
         let figures = EpochFigures {
             epoch: self.state.epoch,
             loss: self.state.loss_sum / batches.max(1) as f64,
@@ -237,18 +237,23 @@ impl<'a> Run<'a> {
         self.save()
     }
 
-    /// What encoder and n-grams together say about the dev rows (nothing without any), and how the two join in each head.
-    fn answers(&self) -> Result<(Vec<HeadAnswers>, Vec<Blend>), TrainError> {
-        let heads = &self.prepared.config.heads;
-        let mut answers = evaluate::answers(&self.prepared.model, &self.prepared.dev, heads.len())?;
-        let mut blends = Vec::new();
-        if let Some(ngrams) = &self.prepared.ngrams {
-            for ((head, answers), scores) in heads.iter().zip(&mut answers).zip(&ngrams.dev) {
-                blends.push(Blend::fit(head, answers, scores));
-                *answers = blend::cross_fitted(head, answers, scores);
-            }
-        }
-        Ok((answers, blends))
+    /// What the encoder alone says about the dev rows; nothing without any.
+    fn answers(&self) -> Result<Vec<HeadAnswers>, TrainError> {
+        Ok(evaluate::answers(&self.prepared.model, &self.prepared.dev, self.prepared.config.heads.len())?)
+    }
+
+    /// What encoder and n-grams say together.
+    fn joined(&self, answers: Vec<HeadAnswers>) -> Vec<HeadAnswers> {
+        let Some(ngrams) = &self.prepared.ngrams else { return answers };
+        let parts = self.prepared.config.heads.iter().zip(&answers).zip(&ngrams.dev);
+        parts.map(|((head, answers), scores)| blend::cross_fitted(head, answers, scores)).collect()
+    }
+
+    /// How the two join in each head; empty without n-grams.
+    fn blends(&self, answers: &[HeadAnswers]) -> Vec<Blend> {
+        let scores = self.prepared.ngrams.iter().flat_map(|ngrams| &ngrams.dev);
+        let parts = self.prepared.config.heads.iter().zip(answers).zip(scores);
+        parts.map(|((head, answers), scores)| Blend::fit(head, answers, scores)).collect()
     }
 
     fn save(&mut self) -> Result<(), TrainError> {
@@ -266,7 +271,9 @@ impl<'a> Run<'a> {
         if let Some(best) = &self.state.best {
             self.folder.load_best(best, &model.parameters())?;
         }
-        let (answers, blends) = self.answers()?;
+        let answers = self.answers()?;
+        let blends = self.blends(&answers);
+        let answers = self.joined(answers);
         let report = TrainReport {
             heads: figures(&config.heads, &answers),
             calibration: calibrate(&config.heads, &settings.alert_heads, &answers),

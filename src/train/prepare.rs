@@ -206,7 +206,7 @@ fn ngrams(
     let mut answers: Vec<HeadAnswers> =
         (0..heads.len()).map(|head| HeadAnswers::none_yet(dev, head)).collect();
     for document in rows.dev.as_ref().map(documents).unwrap_or_default() {
-        for (answers, scores) in answers.iter_mut().zip(model.scores(&document)) {
+        for (answers, scores) in answers.iter_mut().zip(model.scores(&model.vocabulary.vector(&document))) {
             answers.logits.push(scores);
         }
     }
