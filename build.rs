@@ -9,8 +9,9 @@ use std::{env, fs};
 use prost::Message;
 
 /// The files of a bundle that a program needs.
-const MODEL_FILES: [&str; 6] = [
+const MODEL_FILES: [&str; 7] = [
     "config.json",
+    "tokenizer.json",
     "vocab.txt",
     "tokenizer_config.json",
     "model.safetensors",

@@ -131,6 +131,7 @@ fn a_signal_ends_the_service_after_its_calls() {
 
     let server = Command::new(env!("CARGO_BIN_EXE_jiesu"))
         .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--model", "built-in"])
+        .args(["--shutdown-grace", "300"])
         .env("RUST_LOG", "jiesu=debug")
         .stderr(Stdio::piped())
         .spawn();

@@ -2,15 +2,17 @@
 """Pretrain a small Chinese BERT by masked language modelling, on a CPU or one GPU.
 
     python pretrain.py encode  --vocab vocab.txt --out cache  text.txt.xz …
-    python pretrain.py train   --cache cache --vocab vocab.txt --minutes 90 --out run   [--hidden 256 --layers 4 ...]
+    python pretrain.py train   --cache cache --vocab vocab.txt --million-tokens 68 --out run   [--hidden 256 --layers 4 ...]
     python pretrain.py export  --run run --vocab vocab.txt --out hf        # Hugging Face layout: BertForMaskedLM
 
-`encode` turns text (one paragraph a line, .txt or .txt.xz) into token ids and word starts. With jieba installed,
-masks cover whole words; without it, pairs of characters.
-`train` masks 20 % of random windows (80/10/10) and stops at the time limit, where the learning rate has fallen to 0.
-It checkpoints every two minutes and `--resume` goes on. Needs: torch, numpy; jieba if wanted; safetensors for `export`.
+The vocabulary is a vocab.txt of characters, or a tokenizer.json whose pieces are words (see words.py).
+`encode` turns text (one paragraph a line, .txt or .txt.xz) into token ids and word starts. Of characters, masks cover
+whole words where jieba is installed, and pairs of characters elsewhere.
+`train` masks 20 % of random windows (80/10/10) and stops after so many tokens, where the learning rate has fallen to 0;
+after 0 tokens it leaves the start as it is.
+It checkpoints every two minutes and `--resume` goes on. Needs: torch, numpy; jieba or tokenizers; safetensors for `export`.
 """
-import argparse, json, lzma, math, multiprocessing as mp, os, re, time
+import argparse, json, lzma, math, multiprocessing as mp, os, re, time, unicodedata
 from pathlib import Path
 import numpy as np
 
@@ -19,56 +21,72 @@ LATIN = re.compile(r"[a-z0-9]+")
 
 
 def read_vocab(path):
+    if str(path).endswith(".json"):
+        return [piece for piece, _ in json.load(open(path, encoding="utf-8"))["model"]["vocab"]]
     return [line.rstrip("\n") for line in open(path, encoding="utf-8")]
 
 
 # ---- encode -----------------------------------------------------------------------------------------------------
 def _init_worker(vocab_path):
-    global VOCAB, CUT, CACHE
-    VOCAB = {t: i for i, t in enumerate(read_vocab(vocab_path))}
-    CACHE = {}
+    global PIECES
+    PIECES = _word_pieces(vocab_path) if str(vocab_path).endswith(".json") else _character_pieces(vocab_path)
+
+
+def _word_pieces(tokenizer_path):
+    from tokenizers import Tokenizer
+    tokenizer = Tokenizer.from_file(tokenizer_path)
+
+    def pieces(line):
+        ids = tokenizer.encode(unicodedata.normalize("NFKC", line), add_special_tokens=False).ids
+        return ids, [True] * len(ids)
+    return pieces
+
+
+def _character_pieces(vocab_path):
+    vocab, cache = {t: i for i, t in enumerate(read_vocab(vocab_path))}, {}
     try:
         import jieba, logging
         jieba.setLogLevel(logging.ERROR)
         jieba.initialize()
-        CUT = lambda s: jieba.cut(s, HMM=False)
+        cut = lambda s: jieba.cut(s, HMM=False)
     except ImportError:
-        CUT = lambda s: re.findall(r"[a-z0-9]+|[\u3400-\u9fff]{1,2}|\S", s)
+        cut = lambda s: re.findall(r"[a-z0-9]+|[\u3400-\u9fff]{1,2}|\S", s)
 
+    def word_piece(word):
+        ids = cache.get(word)
+        if ids is None:
+            ids, i = [], 0
+            while i < len(word):
+                j = len(word)
+                while j > i and (("##" if i else "") + word[i:j]) not in vocab:
+                    j -= 1
+                if j == i:
+                    ids = [UNK]
+                    break
+                ids.append(vocab[("##" if i else "") + word[i:j]])
+                i = j
+            if len(cache) < 200_000:
+                cache[word] = ids
+        return ids
 
-def _wordpiece(word):
-    ids = CACHE.get(word)
-    if ids is None:
-        ids, i = [], 0
-        while i < len(word):
-            j = len(word)
-            while j > i and (("##" if i else "") + word[i:j]) not in VOCAB:
-                j -= 1
-            if j == i:
-                ids = [UNK]
-                break
-            ids.append(VOCAB[("##" if i else "") + word[i:j]])
-            i = j
-        if len(CACHE) < 200_000:
-            CACHE[word] = ids
-    return ids
+    def pieces(line):
+        ids, starts = [], []
+        for word in cut(line.lower()):
+            if not word.isspace():
+                found = word_piece(word) if LATIN.fullmatch(word) else [vocab.get(c, UNK) for c in word if not c.isspace()]
+                ids += found
+                starts += [True] + [False] * (len(found) - 1) if found else []
+        return ids, starts
+    return pieces
 
 
 def _encode_chunk(lines):
     ids, starts = [], []
     for line in lines:
-        n = len(ids)
-        for word in CUT(line.strip().lower()):
-            if word.isspace():
-                continue
-            pieces = _wordpiece(word) if LATIN.fullmatch(word) else [VOCAB.get(c, UNK) for c in word if not c.isspace()]
-            ids += pieces
-            starts += [True] + [False] * (len(pieces) - 1) if pieces else []
-        if len(ids) - n < 4:
-            del ids[n:], starts[n:]
-        else:
-            ids.append(SEP)
-            starts.append(True)
+        found, first = PIECES(line.strip())
+        if len(found) >= 4:
+            ids += [*found, SEP]
+            starts += [*first, True]
     return np.array(ids, np.uint16), np.array(starts, bool)
 
 
@@ -206,9 +224,9 @@ class Muon:
 
     Updates are scaled to the root mean square of Adam's (Liu et al. 2025, "Muon is scalable for LLM training")."""
 
-    def __init__(self, parameters, rate, momentum=0.95, weight_decay=0.01):
+    def __init__(self, parameters, rate, precision, momentum=0.95, weight_decay=0.01):
         import torch
-        self.rate, self.momentum, self.weight_decay = rate, momentum, weight_decay
+        self.rate, self.precision, self.momentum, self.weight_decay = rate, precision, momentum, weight_decay
         self.groups = {}
         for p in parameters:
             self.groups.setdefault(tuple(p.shape), []).append(p)
@@ -220,7 +238,7 @@ class Muon:
             for shape, params in self.groups.items():
                 grad, buffer = torch.stack([p.grad for p in params]), self.buffers[shape]
                 buffer.lerp_(grad, 1 - self.momentum)
-                x = grad.lerp(buffer, self.momentum).bfloat16()
+                x = grad.lerp(buffer, self.momentum).to(self.precision)
                 x = x.mT if shape[0] > shape[1] else x
                 x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
                 for _ in range(5):
@@ -266,6 +284,8 @@ def train(a):
     if a.threads:
         torch.set_num_threads(a.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    cpuinfo = Path("/proc/cpuinfo")                                     # without such products bfloat16 is the slower one
+    bf16 = device == "cuda" or (cpuinfo.exists() and "avx512_bf16" in cpuinfo.read_text())
     vocab = read_vocab(a.vocab)
     cfg = dict(architectures=["BertForMaskedLM"], model_type="bert", vocab_size=len(vocab), hidden_size=a.hidden,
                num_hidden_layers=a.layers, num_attention_heads=a.heads, intermediate_size=a.intermediate, hidden_act="gelu",
@@ -285,7 +305,7 @@ def train(a):
     adam = torch.optim.AdamW([dict(params=[p for p in others if p.ndim > 1], weight_decay=0.01),
                               dict(params=[p for p in others if p.ndim <= 1], weight_decay=0.0)],
                              lr=a.learning_rate, betas=(0.9, 0.98), eps=1e-6, fused=True)
-    muon = Muon(matrices, a.matrix_rate)
+    muon = Muon(matrices, a.matrix_rate, torch.bfloat16 if bf16 else torch.float32)
     step, tokens, spent = 0, 0, 0.0
     if a.resume and (out / "state.pt").exists():
         s = torch.load(out / "state.pt", map_location=device)
@@ -295,7 +315,7 @@ def train(a):
     print(f"{device}, {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters", flush=True)
 
     def loss_of(ids, first, chosen, target):
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
             logits = model(ids, first, chosen)
             return F.cross_entropy(logits.float(), target, ignore_index=-100), logits
 
@@ -318,12 +338,12 @@ def train(a):
         os.replace(out / "state.tmp", out / "state.pt")
 
     begin, last, losses = time.time() - spent, time.time(), []
-    while (share := (time.time() - begin) / (a.minutes * 60)) < 1:
-        # a short rise, then a linear fall to nothing; the last part reads the domain's text and longer sequences
+    while tokens < a.million_tokens * 1e6:
+        share = tokens / (a.million_tokens * 1e6)
+        # a short rise, then a linear fall to nothing; the last part reads longer sequences
         rate = min(1, (step + 1) / a.warmup_steps) * min(1, (1 - share) / 0.85)
-        late = share > 0.72
-        length = 2 * a.length if late else a.length
-        stream = domain if rng.random() < (0.4 if late else 0.1) else general
+        length = 2 * a.length if share > 0.72 else a.length
+        stream = domain if rng.random() < a.domain_share else general
         loss, _ = compiled(*to_device(stream.batch(rng, max(1, a.batch_tokens // length), length, a.mask_rate)))
         adam.zero_grad(set_to_none=True)
         for p in matrices:
@@ -354,10 +374,12 @@ def export(a):
     dtype = torch.float16 if a.half else torch.float32
     save_file({hf_name(k): v.to(dtype).contiguous() for k, v in state.items()}, out / "model.safetensors", metadata={"format": "pt"})
     (out / "config.json").write_text((Path(a.run) / "config.json").read_text())
-    (out / "vocab.txt").write_text(Path(a.vocab).read_text())
-    json.dump(dict(tokenizer_class="BertTokenizer", do_lower_case=True, tokenize_chinese_chars=True, strip_accents=False, model_max_length=512,
-                   unk_token="[UNK]", sep_token="[SEP]", pad_token="[PAD]", cls_token="[CLS]", mask_token="[MASK]"),
-              open(out / "tokenizer_config.json", "w"), indent=1)
+    words = a.vocab.endswith(".json")
+    (out / ("tokenizer.json" if words else "vocab.txt")).write_text(Path(a.vocab).read_text())
+    how = dict(tokenizer_class="PreTrainedTokenizerFast") if words else \
+        dict(tokenizer_class="BertTokenizer", do_lower_case=True, tokenize_chinese_chars=True, strip_accents=False)
+    json.dump(how | dict(model_max_length=512, unk_token="[UNK]", sep_token="[SEP]", pad_token="[PAD]", cls_token="[CLS]",
+                         mask_token="[MASK]"), open(out / "tokenizer_config.json", "w"), indent=1)
 
 
 if __name__ == "__main__":
@@ -367,12 +389,12 @@ if __name__ == "__main__":
     p.add_argument("text", nargs="+"); p.add_argument("--vocab", required=True); p.add_argument("--out", required=True)
     p.add_argument("--processes", type=int, default=os.cpu_count())
     p = sub.add_parser("train"); p.set_defaults(go=train)
-    for name, kind, default in [("hidden", int, 256), ("layers", int, 4), ("heads", int, 4), ("intermediate", int, 1024), ("minutes", float, 90),
+    for name, kind, default in [("hidden", int, 256), ("layers", int, 4), ("heads", int, 4), ("intermediate", int, 1024), ("million-tokens", float, 68), ("domain-share", float, 0.35),
                                 ("length", int, 128), ("batch-tokens", int, 8192), ("learning-rate", float, 3e-3), ("matrix-rate", float, 4e-3), ("warmup-steps", int, 100),
                                 ("mask-rate", float, 0.2), ("threads", int, 0), ("seed", int, 1), ("vectors", str, None)]:
         p.add_argument(f"--{name}", type=kind, default=default)
     p.add_argument("--cache", required=True); p.add_argument("--vocab", required=True); p.add_argument("--out", required=True)
-    p.add_argument("--domain", help="the cache of the domain's own text: a tenth of the batches, two fifths in the last part")
+    p.add_argument("--domain", help="the cache of the domain's own text, which gets --domain-share of the batches")
     p.add_argument("--resume", action="store_true")
     p.add_argument("--from-noise", action="store_true", help="start every weight from noise, to see what the start is worth")
     p.add_argument("--adam", action="store_true", help="AdamW for the matrices too, to see what Muon is worth")

@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 
 use ahash::AHashMap;
+use rayon::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::config::HeadConfig;
@@ -201,13 +202,13 @@ impl NgramHead {
 
     /// What one unit of a feature adds to the score of `label` beyond the mean over the labels.
     fn above_mean(&self, feature: u32, label: usize) -> f32 {
-        let weights: Vec<f32> = self
-            .row(feature)
-            .iter()
-            .zip(&self.scale)
-            .map(|(weight, scale)| f32::from(*weight) * scale)
-            .collect();
+        let weights: Vec<f32> = self.weights_of(feature).collect();
         weights[label] - weights.iter().sum::<f32>() / weights.len() as f32
+    }
+
+    /// What one unit of a feature adds to the score of each label.
+    fn weights_of(&self, feature: u32) -> impl Iterator<Item = f32> {
+        self.row(feature).iter().zip(&self.scale).map(|(weight, scale)| f32::from(*weight) * scale)
     }
 
     fn row(&self, feature: u32) -> &[i8] {
@@ -215,6 +216,9 @@ impl NgramHead {
         &self.weights[feature as usize * labels..][..labels]
     }
 }
+
+/// How the scores of one head come from those of all: (labels of the head, labels of all heads).
+pub(crate) type ScoreMix = Vec<Vec<f32>>;
 
 /// A linear model over n-grams for every head of a classifier.
 #[derive(Debug, Clone)]
@@ -301,13 +305,19 @@ impl NgramModel {
         safetensors::serialize(views, None)
     }
 
-    /// The same model with each head's scores `weight` times as large, plus a bias a label.
-    pub(crate) fn joined<'a>(mut self, joins: impl IntoIterator<Item = (f32, &'a [f32])>) -> Self {
-        for (head, (weight, bias)) in self.heads.iter_mut().zip(joins) {
-            head.scale.iter_mut().for_each(|scale| *scale *= weight);
-            head.bias.iter_mut().zip(bias).for_each(|(score, bias)| *score = *score * weight + bias);
-        }
-        self
+    /// The model whose scores are, for each head, the mix of the scores of all heads of this one.
+    pub(crate) fn mixed(&self, mixes: &[ScoreMix]) -> Self {
+        // (features, scores), and the biases
+        let weights: Vec<f32> = (0..self.vocabulary.len() as u32)
+            .flat_map(|feature| self.heads.iter().flat_map(move |head| head.weights_of(feature)))
+            .collect();
+        let biases: Vec<f32> = self.heads.iter().flat_map(|head| &head.bias).copied().collect();
+        let dot = |mix: &[f32], scores: &[f32]| mix.iter().zip(scores).map(|(a, b)| a * b).sum::<f32>();
+        let column = |mix: &Vec<f32>| {
+            (weights.chunks_exact(biases.len()).map(|row| dot(mix, row)).collect(), dot(mix, &biases))
+        };
+        let head = |mix: &ScoreMix| NgramHead::quantized(&mix.par_iter().map(column).collect::<Vec<_>>());
+        Self { vocabulary: self.vocabulary.clone(), heads: mixes.iter().map(head).collect() }
     }
 
     /// The scores of every head for a text's vector.
@@ -432,6 +442,23 @@ mod tests {
         let shares: f32 = model.contributions(&document, &vector, 0).iter().map(|(_, share)| share).sum();
         // What separates title and text is no part of either, so its share of an n-gram is nobody's.
         assert!(shares > 0.8 * above_mean && shares <= above_mean, "{shares} of {above_mean}");
+    }
+
+    #[test]
+    fn a_mixed_model_gives_mixed_scores() {
+        let document = document("路灯", "路灯不亮，路灯坏了");
+        let one_head = model(&document);
+        let even = NgramHead::quantized(&[(vec![0.3; one_head.vocabulary.len()], -1.0)]);
+        let two_heads = NgramModel { heads: vec![one_head.heads[0].clone(), even], ..one_head };
+        let vector = two_heads.vocabulary.vector(&document);
+        let mix = vec![vec![vec![0.5, -2.0, 0.0], vec![0.0, 1.0, 3.0]], vec![vec![1.0, 0.0, -1.0]]];
+        let scores = two_heads.scores(&vector).concat();
+        let wanted = |row: &Vec<f32>| row.iter().zip(&scores).map(|(a, b)| a * b).sum::<f32>();
+        for (got, rows) in two_heads.mixed(&mix).scores(&vector).iter().zip(&mix) {
+            for (got, row) in got.iter().zip(rows) {
+                assert!((got - wanted(row)).abs() < 0.02 * wanted(row).abs(), "{got} {}", wanted(row));
+            }
+        }
     }
 
     #[test]

@@ -147,7 +147,7 @@ pub struct CourseArgs {
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub epochs: Option<usize>,
 
-    /// Epochs without a better dev macro-F1 of the primary head before training ends.
+    /// Epochs without a smaller dev loss of the primary head before training ends.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub patience: usize,
 

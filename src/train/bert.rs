@@ -100,6 +100,10 @@ impl Linear {
         [(format!("{name}.weight"), &self.weight), (format!("{name}.bias"), &self.bias)]
     }
 
+    pub(super) fn add_bias(&self, bias: &[f32]) -> Result<()> {
+        self.bias.set(&(self.bias.as_detached_tensor() + Tensor::new(bias, self.bias.device())?)?)
+    }
+
     pub(super) fn stored(&self, names: &[&str]) -> Result<Vec<Stored>> {
         let weights = self.weight.as_detached_tensor().chunk(names.len(), 0)?;
         let biases = self.bias.as_detached_tensor().chunk(names.len(), 0)?;

@@ -1,5 +1,7 @@
-//! How the n-grams' scores join the encoder's logits: z = x + r·y + c, with the r and the biases c that make the right
-//! labels of the dev rows most likely.
+//! How what the encoder says and what the n-grams say join in a head's logits: z = x + r·y + c.
+//!
+//! x are the encoder's logits, y what the n-grams add to them, r a weight and c a bias a label; both make the dev rows
+//! most likely. In training x has seen its rows and y has not, so that x is the surer of the two there; r puts that right.
 //!
 //! The biases also make up for training rows that were chosen, rare labels above all, where the dev rows are as requests
 //! come in; they are vector scaling (Guo et al., "On Calibration of Modern Neural Networks", 2017) with a penalty on their
@@ -9,7 +11,7 @@ use rayon::prelude::*;
 
 use crate::classifier::{HeadConfig, Problem};
 
-use super::evaluate::HeadAnswers;
+use super::evaluate::{HeadAnswers, PartAnswers};
 use super::loss::Target;
 use super::ngrams::holds;
 
@@ -30,20 +32,20 @@ pub(super) struct Blend {
     pub(super) bias: Vec<f32>,
 }
 
-/// One row: logits, scores, what is right.
+/// One row: the encoder's logits, what n-grams add, what is right.
 type Row<'a> = (&'a [f32], &'a [f32], &'a Target);
 
 impl Blend {
-    /// What the dev rows say is best; without any, what has been good elsewhere.
-    pub(super) fn fit(head: &HeadConfig, logits: &HeadAnswers, scores: &HeadAnswers) -> Self {
-        Self::of_rows(head, &rows(logits, scores).collect::<Vec<_>>())
+    /// What the dev rows say is best; without any, the sum that was trained.
+    pub(super) fn fit(head: &HeadConfig, answers: &PartAnswers) -> Self {
+        Self::of_rows(head, &rows(answers).collect::<Vec<_>>())
     }
 
     fn of_rows(head: &HeadConfig, rows: &[Row]) -> Self {
         let labels = head.labels.len();
         let known: Vec<&Row> = rows.iter().filter(|(_, _, target)| is_known(target, labels)).collect();
         let mut parameters = vec![0.0; 2 + labels];
-        (parameters[0], parameters[1]) = (1.0, 2.0);
+        (parameters[0], parameters[1]) = (1.0, 1.0);
         let (mut first, mut second) = (vec![0.0_f32; parameters.len()], vec![0.0_f32; parameters.len()]);
         for step in 0..if known.is_empty() { 0 } else { STEPS } {
             let gradient = gradient(head.problem, &known, &parameters);
@@ -68,20 +70,20 @@ impl Blend {
 }
 
 /// What the two parts say together, each part of the rows joined as the others ask for.
-pub(super) fn cross_fitted(head: &HeadConfig, logits: &HeadAnswers, scores: &HeadAnswers) -> HeadAnswers {
+pub(super) fn cross_fitted(head: &HeadConfig, answers: &PartAnswers) -> HeadAnswers {
     let fits: Vec<Blend> = (0..FOLDS)
         .into_par_iter()
         .map(|fold| {
-            let others = rows(logits, scores).enumerate().filter(|(row, _)| row % FOLDS != fold);
+            let others = rows(answers).enumerate().filter(|(row, _)| row % FOLDS != fold);
             Blend::of_rows(head, &others.map(|(_, row)| row).collect::<Vec<_>>())
         })
         .collect();
-    let joined = rows(logits, scores).enumerate().map(|(row, (x, y, _))| fits[row % FOLDS].join(x, y));
-    HeadAnswers { logits: joined.collect(), targets: logits.targets.clone() }
+    let joined = rows(answers).enumerate().map(|(row, (x, y, _))| fits[row % FOLDS].join(x, y));
+    HeadAnswers { logits: joined.collect(), targets: answers.targets.clone() }
 }
 
-fn rows<'a>(logits: &'a HeadAnswers, scores: &'a HeadAnswers) -> impl Iterator<Item = Row<'a>> {
-    let pairs = logits.logits.iter().zip(&scores.logits).zip(&logits.targets);
+fn rows(answers: &PartAnswers) -> impl Iterator<Item = Row<'_>> {
+    let pairs = answers.encoder.iter().zip(&answers.ngrams).zip(&answers.targets);
     pairs.map(|((x, y), target)| (x.as_slice(), y.as_slice(), target))
 }
 
@@ -123,38 +125,42 @@ mod tests {
         HeadConfig { name: "h".into(), problem: Problem::SingleLabelClassification, labels }
     }
 
-    /// Answers for rows whose label alternates; `errs` says which rows are answered with the wrong one.
-    fn answers(errs: impl Fn(usize) -> bool) -> HeadAnswers {
-        let say = |row: usize| {
-            if (row + usize::from(errs(row))).is_multiple_of(2) { vec![1.0, 0.0] } else { vec![0.0, 1.0] }
+    /// Answers for rows whose label alternates; the parts err where they are said to.
+    fn answers(encoder: impl Fn(usize) -> bool, ngrams: impl Fn(usize) -> bool) -> PartAnswers {
+        let say = |row: usize, errs: bool| {
+            if (row + usize::from(errs)).is_multiple_of(2) { vec![1.0, 0.0] } else { vec![0.0, 1.0] }
         };
-        HeadAnswers {
-            logits: (0..200).map(say).collect(),
+        PartAnswers {
+            encoder: (0..200).map(|row| say(row, encoder(row))).collect(),
+            ngrams: (0..200).map(|row| say(row, ngrams(row))).collect(),
             targets: (0..200).map(|row| Target::One(row % 2)).collect(),
         }
     }
 
     #[test]
     fn the_part_that_errs_less_counts_for_more() {
-        let (often, seldom) = (answers(|row| row % 4 == 1), answers(|row| row % 10 < 1));
-        assert!(Blend::fit(&head(), &often, &seldom).weight > 1.0);
-        assert!(Blend::fit(&head(), &seldom, &often).weight < 1.0);
+        let (often, seldom) = (|row: usize| row % 4 == 1, |row: usize| row % 10 < 1);
+        assert!(Blend::fit(&head(), &answers(often, seldom)).weight > 1.0);
+        assert!(Blend::fit(&head(), &answers(seldom, often)).weight < 1.0);
     }
 
     #[test]
     fn biases_follow_what_the_dev_rows_are_like() {
         // Nine rows of ten are of the first label, and neither part knows.
-        let silent = || HeadAnswers {
-            logits: vec![vec![0.0, 0.0]; 100],
+        let silent = PartAnswers {
+            encoder: vec![vec![0.0, 0.0]; 100],
+            ngrams: vec![vec![0.0, 0.0]; 100],
             targets: (0..100).map(|row| Target::One(usize::from(row % 10 == 0))).collect(),
         };
-        let bias = Blend::fit(&head(), &silent(), &silent()).bias;
+        let bias = Blend::fit(&head(), &silent).bias;
         assert!(bias[0] > 0.3 && bias[1] < -0.3, "{bias:?}");
+        let read = cross_fitted(&head(), &silent);
+        assert!(read.logits.iter().all(|logits| logits[0] > logits[1]));
     }
 
     #[test]
-    fn without_dev_rows_there_is_a_default() {
-        let none = HeadAnswers { logits: Vec::new(), targets: Vec::new() };
-        assert_eq!(Blend::fit(&head(), &none, &none), Blend { weight: 2.0, bias: vec![0.0, 0.0] });
+    fn without_dev_rows_the_parts_add_up() {
+        let none = PartAnswers { encoder: Vec::new(), ngrams: Vec::new(), targets: Vec::new() };
+        assert_eq!(Blend::fit(&head(), &none), Blend { weight: 1.0, bias: vec![0.0, 0.0] });
     }
 }

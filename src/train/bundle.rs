@@ -38,8 +38,11 @@ pub(super) fn open_output(output: &Path, resume: bool) -> Result<(), TrainError>
     Ok(())
 }
 
-/// Puts the tokenizer's files into the bundle.
+/// Puts the tokenizer's files into the bundle, in place of those that a run left there which could not start.
 pub(super) fn copy_tokenizer(start: &Start, output: &Path) -> Result<(), TrainError> {
+    for path in TOKENIZER_FILES.iter().map(|file| output.join(file)).filter(|path| path.is_file()) {
+        fs::remove_file(&path).map_err(|source| TrainError::Io { path: path.clone(), source })?;
+    }
     match start {
         Start::Base(base) => {
             for file in TOKENIZER_FILES.iter().filter(|file| base.join(file).is_file()) {

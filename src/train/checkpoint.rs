@@ -71,13 +71,13 @@ pub enum CheckpointError {
     },
 }
 
-/// The best dev figures so far.
+/// The epoch with the least dev loss so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Best {
     pub(crate) epoch: usize,
     pub(crate) step: usize,
-    /// What epochs are compared by.
-    pub(crate) score: f64,
+    /// Its loss; 0 where there are no dev rows.
+    pub(crate) loss: f64,
 }
 
 /// Figures of an epoch.

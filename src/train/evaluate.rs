@@ -3,16 +3,20 @@
 use candle_core::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::{HeadConfig, Problem, top};
+use crate::classifier::{HeadCalibration, HeadConfig, Problem, top};
 use crate::eval::scores::{self, LabelCounts};
 
 use super::bert::Pass;
 use super::example::{Example, pack};
 use super::loss::Target;
 use super::model::TrainableModel;
+use super::ngrams::holds;
+use super::stacking::scores_of;
 
 /// Tokens that go through the encoder at once.
 const BATCH_TOKENS: usize = 4096;
+/// Keeps the logarithm of a likelihood finite.
+const SMALLEST_LIKELIHOOD: f32 = 1e-30;
 
 /// Figures of one head.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,13 +40,25 @@ pub(crate) struct HeadAnswers {
     pub(crate) targets: Vec<Target>,
 }
 
-/// The answers of the first heads of a model to examples whose targets are theirs.
+/// What the parts of a head said about each row, and what is right.
+#[derive(Debug, Clone)]
+pub(crate) struct PartAnswers {
+    /// Logits of the encoder.
+    pub(crate) encoder: Vec<Vec<f32>>,
+    /// What the n-grams add to them; zeros without any.
+    pub(crate) ngrams: Vec<Vec<f32>>,
+    pub(crate) targets: Vec<Target>,
+}
+
+/// The answers of the first heads of a model, which are `heads`, to examples whose targets are theirs.
 pub(crate) fn answers(
     model: &TrainableModel,
     examples: &[Example],
-    heads: usize,
-) -> Result<Vec<HeadAnswers>> {
-    let mut answers: Vec<_> = (0..heads).map(|head| HeadAnswers::none_yet(examples, head)).collect();
+    heads: &[HeadConfig],
+) -> Result<Vec<PartAnswers>> {
+    let targets = |head: usize| examples.iter().map(|example| example.targets[head].clone()).collect();
+    let none_yet = |head| PartAnswers { encoder: Vec::new(), ngrams: Vec::new(), targets: targets(head) };
+    let mut answers: Vec<_> = (0..heads.len()).map(none_yet).collect();
     let mut rest = examples;
     while !rest.is_empty() {
         let mut tokens = 0;
@@ -52,9 +68,15 @@ pub(crate) fn answers(
         });
         let (batch, later) = rest.split_at(fitting.count().max(1));
         rest = later;
-        let pooled = model.pooled(&pack(&batch.iter().collect::<Vec<_>>()), Pass::Inference)?;
-        for (head, answers) in answers.iter_mut().enumerate() {
-            answers.logits.extend(model.logits(head, &pooled, Pass::Inference)?.to_vec2::<f32>()?);
+        let batch: Vec<&Example> = batch.iter().collect();
+        let (pooled, scores) = (model.pooled(&pack(&batch), Pass::Inference)?, scores_of(&batch)?);
+        for (head, (answers, config)) in answers.iter_mut().zip(heads).enumerate() {
+            let logits = model.logits(head, (&pooled, None), Pass::Inference)?;
+            answers.encoder.extend(logits.to_vec2::<f32>()?);
+            answers.ngrams.extend(match model.stacked(head, scores.as_ref(), Pass::Inference)? {
+                Some(stacked) => stacked.to_vec2()?,
+                None => vec![vec![0.0; config.labels.len()]; batch.len()],
+            });
         }
     }
     Ok(answers)
@@ -100,8 +122,41 @@ impl HeadAnswers {
         }
     }
 
+    /// How sure of itself the head may be; with `alert`, labels after its first must not be missed. None without rows.
+    pub(crate) fn calibration(&self, head: &HeadConfig, alert: bool) -> Option<HeadCalibration> {
+        match head.problem {
+            Problem::SingleLabelClassification => {
+                let (logits, gold) = self.calibration_sample(head);
+                HeadCalibration::fit(&logits, &gold, alert)
+            }
+            Problem::MultiLabelClassification => {
+                let (logits, gold) = self.multi_label_sample();
+                HeadCalibration::fit_multi_label(&logits, &gold)
+            }
+        }
+    }
+
+    /// Mean −log probability of what is right, at the temperature that makes it least. None without rows.
+    pub(crate) fn log_loss(&self, head: &HeadConfig) -> Option<f64> {
+        let temperature = self.calibration(head, false)?.temperature;
+        let loss = |(logits, target): (&Vec<f32>, &Target)| {
+            let probabilities = head.problem.probabilities(logits, temperature);
+            let likelihoods: Vec<f32> = match target {
+                Target::One(label) => probabilities.get(*label).copied().into_iter().collect(),
+                Target::Many(_) => (probabilities.iter().enumerate())
+                    .map(|(label, p)| if holds(target, label) { *p } else { 1.0 - p })
+                    .collect(),
+                Target::Missing => Vec::new(),
+            };
+            let sum: f64 = likelihoods.iter().map(|p| -f64::from(p.max(SMALLEST_LIKELIHOOD)).ln()).sum();
+            (!likelihoods.is_empty()).then(|| sum / likelihoods.len() as f64)
+        };
+        let losses: Vec<f64> = self.logits.iter().zip(&self.targets).filter_map(loss).collect();
+        Some(losses.iter().sum::<f64>() / losses.len() as f64)
+    }
+
     /// Logits and right labels of the rows that calibration can use: those of a label that the head has.
-    pub(crate) fn calibration_sample(&self, head: &HeadConfig) -> (Vec<Vec<f32>>, Vec<usize>) {
+    fn calibration_sample(&self, head: &HeadConfig) -> (Vec<Vec<f32>>, Vec<usize>) {
         let rows = self.logits.iter().zip(&self.targets).filter_map(|(logits, target)| match target {
             Target::One(label) if *label < head.labels.len() => Some((logits.clone(), *label)),
             Target::One(_) | Target::Missing | Target::Many(_) => None,
@@ -110,7 +165,7 @@ impl HeadAnswers {
     }
 
     /// Logits and labels of the rows of a multi-label head.
-    pub(crate) fn multi_label_sample(&self) -> (Vec<Vec<f32>>, Vec<Vec<usize>>) {
+    fn multi_label_sample(&self) -> (Vec<Vec<f32>>, Vec<Vec<usize>>) {
         let rows = self.logits.iter().zip(&self.targets).filter_map(|(logits, target)| match target {
             Target::Many(labels) => Some((logits.clone(), labels.clone())),
             Target::One(_) | Target::Missing => None,
@@ -164,6 +219,22 @@ mod tests {
         assert!((figures.accuracy - 2.0 / 3.0).abs() < 1e-12);
         assert!((figures.macro_f1 - (2.0 / 3.0 + 1.0 + 0.0) / 3.0).abs() < 1e-12);
         assert_eq!(answers.calibration_sample(&head(Problem::SingleLabelClassification)).1, [0, 1]);
+    }
+
+    #[test]
+    fn the_loss_does_not_hang_on_the_scale_of_the_logits() {
+        let answers = |scale: f32| HeadAnswers {
+            logits: (0..8).map(|row| vec![if row == 0 { -scale } else { scale }, 0.0]).collect(),
+            targets: vec![Target::One(0); 8],
+        };
+        // Seven of eight are right, so ln 8 − 7/8·ln 7 is the least.
+        let least = 8f64.ln() - 7.0 / 8.0 * 7f64.ln();
+        for scale in [0.5, 30.0] {
+            let loss = answers(scale).log_loss(&head(Problem::SingleLabelClassification)).unwrap();
+            assert!((loss - least).abs() < 1e-4, "{loss} {least}");
+        }
+        let none = HeadAnswers { logits: Vec::new(), targets: Vec::new() };
+        assert_eq!(none.log_loss(&head(Problem::MultiLabelClassification)), None);
     }
 
     #[test]

@@ -16,13 +16,15 @@ pub(crate) struct Example {
     pub(crate) targets: Box<[Target]>,
     /// Further labels that would do, one list a head that the set teaches.
     pub(crate) also: Box<[Vec<usize>]>,
+    /// What n-grams say of it, all heads one after the other; empty where nobody asked them.
+    pub(crate) scores: Box<[f32]>,
 }
 
 impl Example {
     /// A text with one target for each head that it teaches.
     pub(crate) fn new(text: EncodedText, targets: Box<[Target]>, also: Box<[Vec<usize>]>) -> Self {
         let first_segment = text.token_type_ids.iter().filter(|segment| **segment == 0).count();
-        Self { input_ids: text.input_ids.into(), first_segment, targets, also }
+        Self { input_ids: text.input_ids.into(), first_segment, targets, also, scores: Box::default() }
     }
 
     /// The number of tokens.

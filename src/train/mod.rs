@@ -6,16 +6,18 @@
 //!                      with whom
 //! ```
 //!
-//! `ops` holds the fused operations with their backward passes, `objective` ties a set to the heads it teaches,
-//! `checkpoint` lets a run go on, `bundle` writes what the rest of the crate loads. A run is a function of its
-//! settings, its data and its seed: the same three give the same weights, interrupted or not, for the same number
-//! of threads and the same processor (both decide how matrix products are cut up).
+//! `ngrams` is the linear model beside the encoder; its scores enter the heads through `stacking`, and `blend` fits on the
+//! dev rows how far each of the two is believed. `ops` holds the fused operations with their backward passes,
+//! `objective` ties a set to the heads it teaches, `checkpoint` lets a run go on, `bundle` writes what the rest of the
+//! crate loads. A run is a function of its settings, its data and its seed: the same three give the same weights,
+//! interrupted or not, for the same number of threads and the same processor (both decide how matrix products are cut
+//! up).
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::classifier::{Calibration, HeadCalibration, HeadConfig, Problem};
+use crate::classifier::{Calibration, HeadConfig};
 
 mod batches;
 mod bert;
@@ -36,6 +38,7 @@ mod optimizer;
 mod prepare;
 mod progress;
 mod settings;
+mod stacking;
 
 pub use checkpoint::{CheckpointError, EpochFigures};
 pub use dataset::{DatasetError, RowCounts};
@@ -50,7 +53,7 @@ use batches::{Batch, SetShare, epoch_batches};
 use bert::Pass;
 use blend::Blend;
 use checkpoint::{Best, CheckpointFolder, State};
-use evaluate::HeadAnswers;
+use evaluate::{HeadAnswers, PartAnswers};
 use ops::DropoutSource;
 use optimizer::{AdamW, schedule};
 use prepare::Prepared;
@@ -216,19 +219,21 @@ impl<'a> Run<'a> {
 
     fn end_epoch(&mut self, batches: usize) -> Result<(), TrainError> {
         self.state.epoch += 1;
-        let heads = figures(&self.prepared.config.heads, &self.joined(self.answers()?));
+        let heads = &self.prepared.config.heads;
+        let answers = self.joined(&self.answers()?);
         let figures = EpochFigures {
             epoch: self.state.epoch,
             loss: self.state.loss_sum / batches.max(1) as f64,
-            heads,
+            heads: figures(heads, &answers),
         };
         progress::announce_epoch(&figures);
-        let score = figures.heads.first().map(|head| head.macro_f1);
+        // A loss changes smoothly, where F1 jumps with each row of a rare label.
+        let dev_loss = heads.iter().zip(&answers).next().and_then(|(head, answers)| answers.log_loss(head));
         // Without dev rows the last epoch is taken for the best.
-        let better = score.is_none_or(|score| self.state.best.as_ref().is_none_or(|best| score > best.score));
+        let better = dev_loss.is_none_or(|loss| self.state.best.as_ref().is_none_or(|best| loss < best.loss));
         if better {
             let (epoch, step) = (self.state.epoch, self.state.step);
-            self.state.best = Some(Best { epoch, step, score: score.unwrap_or_default() });
+            self.state.best = Some(Best { epoch, step, loss: dev_loss.unwrap_or_default() });
             self.folder.save_best(step, &self.prepared.model.parameters())?;
         }
         self.state.history.push(figures);
@@ -237,23 +242,15 @@ impl<'a> Run<'a> {
         self.save()
     }
 
-    /// What the encoder alone says about the dev rows; nothing without any.
-    fn answers(&self) -> Result<Vec<HeadAnswers>, TrainError> {
-        Ok(evaluate::answers(&self.prepared.model, &self.prepared.dev, self.prepared.config.heads.len())?)
+    /// What the parts of each head say about the dev rows; nothing without any.
+    fn answers(&self) -> Result<Vec<PartAnswers>, TrainError> {
+        Ok(evaluate::answers(&self.prepared.model, &self.prepared.dev, &self.prepared.config.heads)?)
     }
 
-    /// What encoder and n-grams say together.
-    fn joined(&self, answers: Vec<HeadAnswers>) -> Vec<HeadAnswers> {
-        let Some(ngrams) = &self.prepared.ngrams else { return answers };
-        let parts = self.prepared.config.heads.iter().zip(&answers).zip(&ngrams.dev);
-        parts.map(|((head, answers), scores)| blend::cross_fitted(head, answers, scores)).collect()
-    }
-
-    /// How the two join in each head; empty without n-grams.
-    fn blends(&self, answers: &[HeadAnswers]) -> Vec<Blend> {
-        let scores = self.prepared.ngrams.iter().flat_map(|ngrams| &ngrams.dev);
-        let parts = self.prepared.config.heads.iter().zip(answers).zip(scores);
-        parts.map(|((head, answers), scores)| Blend::fit(head, answers, scores)).collect()
+    /// What they say together.
+    fn joined(&self, answers: &[PartAnswers]) -> Vec<HeadAnswers> {
+        let parts = self.prepared.config.heads.iter().zip(answers);
+        parts.map(|(head, answers)| blend::cross_fitted(head, answers)).collect()
     }
 
     fn save(&mut self) -> Result<(), TrainError> {
@@ -272,8 +269,11 @@ impl<'a> Run<'a> {
             self.folder.load_best(best, &model.parameters())?;
         }
         let answers = self.answers()?;
-        let blends = self.blends(&answers);
-        let answers = self.joined(answers);
+        for (position, (head, answers)) in config.heads.iter().zip(&answers).enumerate() {
+            let Blend { weight, bias } = Blend::fit(head, answers);
+            model.settle(position, weight, &bias)?;
+        }
+        let answers = self.joined(&answers);
         let report = TrainReport {
             heads: figures(&config.heads, &answers),
             calibration: calibrate(&config.heads, &settings.alert_heads, &answers),
@@ -292,15 +292,10 @@ impl<'a> Run<'a> {
             "kept_epoch": report.epoch,
             "dev": report.heads,
             "history": report.history,
-            "ngrams": self.prepared.ngrams.as_ref().map(|ngrams| json!({
-                "alone": figures(&config.heads, &ngrams.dev),
-                "weights": blends.iter().map(|blend| blend.weight).collect::<Vec<_>>(),
-            })),
+            "ngrams": self.prepared.ngrams.as_ref().map(|ngrams| json!({ "alone": figures(&config.heads, &ngrams.dev) })),
         });
-        let ngrams = self.prepared.ngrams.as_ref().map(|ngrams| {
-            let joins = blends.iter().map(|blend| (blend.weight, blend.bias.as_slice()));
-            ngrams.model.clone().joined(joins)
-        });
+        let mixes = model.mixes()?;
+        let ngrams = self.prepared.ngrams.as_ref().map(|ngrams| ngrams.model.mixed(&mixes));
         bundle::write_bundle(
             &settings.output,
             config,
@@ -326,17 +321,7 @@ fn figures(heads: &[HeadConfig], answers: &[HeadAnswers]) -> Vec<HeadFigures> {
 /// Measures the certainty of the heads on the dev rows; labels of `alert_heads` after the first must not be missed.
 fn calibrate(heads: &[HeadConfig], alert_heads: &[String], answers: &[HeadAnswers]) -> Calibration {
     let measured = heads.iter().zip(answers).filter_map(|(head, answers)| {
-        let calibration = match head.problem {
-            Problem::SingleLabelClassification => {
-                let (logits, gold) = answers.calibration_sample(head);
-                HeadCalibration::fit(&logits, &gold, alert_heads.contains(&head.name))
-            }
-            Problem::MultiLabelClassification => {
-                let (logits, gold) = answers.multi_label_sample();
-                HeadCalibration::fit_multi_label(&logits, &gold)
-            }
-        };
-        Some((head.name.clone(), calibration?))
+        Some((head.name.clone(), answers.calibration(head, alert_heads.contains(&head.name))?))
     });
     Calibration { heads: measured.collect() }
 }

@@ -2,12 +2,14 @@
 
 use candle_core::{Device, Result, Tensor};
 
+use crate::classifier::ngrams::ScoreMix;
 use crate::classifier::{HeadConfig, Pooling};
 use crate::encoder::BertConfig;
 
 use super::bert::{Bert, Linear, PackedBatch, Parameter, Pass, Stored};
 use super::init::{InitError, Initializer};
 use super::ops::{dropout, mean_pool};
+use super::stacking::Stacking;
 
 const POOLER: &str = "pooler.dense";
 
@@ -17,6 +19,8 @@ struct Head {
     /// Its weights' name: `classifier`, `heads.<name>`, or `auxiliary.<number>` for one that only helps the encoder.
     weight_name: String,
     linear: Linear,
+    /// How the scores of n-grams enter, where there are any.
+    stacking: Option<Stacking>,
 }
 
 impl Head {
@@ -51,7 +55,7 @@ impl TrainableModel {
         };
         let heads = heads.into_iter().map(|(weight_name, config)| {
             let linear = Linear::new(init, &weight_name, config.labels.len(), hidden)?;
-            Ok(Head { weight_name, linear })
+            Ok(Head { weight_name, linear, stacking: None })
         });
         Ok(Self {
             bert,
@@ -59,6 +63,13 @@ impl TrainableModel {
             heads: heads.collect::<std::result::Result<_, InitError>>()?,
             pooled_dropout: config.hidden_dropout_prob,
         })
+    }
+
+    /// Lets the scores of n-grams into the first heads.
+    pub(crate) fn stack(&mut self, stackings: Vec<Stacking>) {
+        for (head, stacking) in self.heads.iter_mut().zip(stackings) {
+            head.stacking = Some(stacking);
+        }
     }
 
     /// One vector a text: (texts, hidden)
@@ -75,16 +86,46 @@ impl TrainableModel {
         dropout(&pooled, pass.dropout(self.pooled_dropout))
     }
 
-    /// (texts, labels)
-    pub(crate) fn logits(&self, head: usize, pooled: &Tensor, pass: Pass) -> Result<Tensor> {
-        self.heads[head].linear.forward(pooled, pass)
+    /// (texts, labels), of the texts' vectors and, where there are any, the scores of their n-grams.
+    pub(crate) fn logits(
+        &self,
+        head: usize,
+        (pooled, scores): (&Tensor, Option<&Tensor>),
+        pass: Pass,
+    ) -> Result<Tensor> {
+        let logits = self.heads[head].linear.forward(pooled, pass)?;
+        match self.stacked(head, scores, pass)? {
+            Some(stacked) => logits + stacked,
+            None => Ok(logits),
+        }
+    }
+
+    /// What the n-grams add to the logits of a head: (texts, labels). None where they have no say.
+    pub(crate) fn stacked(&self, head: usize, scores: Option<&Tensor>, pass: Pass) -> Result<Option<Tensor>> {
+        let stacking = self.heads[head].stacking.as_ref();
+        stacking.zip(scores).map(|(stacking, scores)| stacking.forward(scores, pass)).transpose()
+    }
+
+    /// Lets the n-grams of a head count `weight` times as much, and adds to its biases.
+    pub(crate) fn settle(&self, head: usize, weight: f32, bias: &[f32]) -> Result<()> {
+        let Head { linear, stacking, .. } = &self.heads[head];
+        stacking.iter().try_for_each(|stacking| stacking.scale(weight))?;
+        linear.add_bias(bias)
+    }
+
+    /// How the heads use the scores of n-grams; empty without any.
+    pub(crate) fn mixes(&self) -> Result<Vec<ScoreMix>> {
+        self.heads.iter().filter_map(|head| head.stacking.as_ref()).map(Stacking::mix).collect()
     }
 
     /// Everything that is trained, always in the same order.
     pub(crate) fn parameters(&self) -> Vec<Parameter<'_>> {
         let mut parameters = self.bert.parameters();
         parameters.extend(self.pooler.iter().flat_map(|pooler| pooler.parameters(POOLER)));
-        parameters.extend(self.heads.iter().flat_map(|head| head.linear.parameters(&head.weight_name)));
+        for Head { weight_name, linear, stacking } in &self.heads {
+            parameters.extend(linear.parameters(weight_name));
+            parameters.extend(stacking.iter().map(|stacking| stacking.parameter(weight_name)));
+        }
         parameters
     }
 
@@ -141,7 +182,10 @@ mod tests {
 
     fn model(pooling: Pooling) -> TrainableModel {
         let mut init = Initializer::fresh(None, 3, config().initializer_range);
-        TrainableModel::new(&mut init, &config(), pooling, heads()).unwrap()
+        let mut model = TrainableModel::new(&mut init, &config(), pooling, heads()).unwrap();
+        let kept: Vec<HeadConfig> = heads().into_iter().take(2).map(|(_, head)| head).collect();
+        model.stack(Stacking::of_heads(&kept).unwrap());
+        model
     }
 
     fn texts() -> Vec<EncodedText> {
@@ -175,8 +219,10 @@ mod tests {
             let source = DropoutSource::new(1, 1);
             let pass = Pass::Training(&source);
             let pooled = model.pooled(&batch(), pass).unwrap();
+            let scores =
+                Tensor::from_vec((1..=15_u8).map(f32::from).collect(), (3, 5), &Device::Cpu).unwrap();
             let loss = (0..heads().len())
-                .map(|head| model.logits(head, &pooled, pass).unwrap())
+                .map(|head| model.logits(head, (&pooled, Some(&scores)), pass).unwrap())
                 .map(|logits| {
                     candle_nn::ops::log_softmax(&logits, D::Minus1).unwrap().get_on_dim(1, 0).unwrap()
                 })
@@ -234,7 +280,8 @@ mod tests {
             for (text, states) in states.texts().enumerate() {
                 for (head, expected) in head_weights.logits(&states.unwrap()).unwrap().into_iter().enumerate()
                 {
-                    let logits = model.logits(head, &pooled, Pass::Inference).unwrap().get(text).unwrap();
+                    let logits = model.logits(head, (&pooled, None), Pass::Inference).unwrap();
+                    let logits = logits.get(text).unwrap();
                     for (got, expected) in logits.to_vec1::<f32>().unwrap().into_iter().zip(expected) {
                         assert!((got - expected).abs() < 1e-4, "{got} instead of {expected}, {pooling:?}");
                     }

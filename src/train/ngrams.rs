@@ -27,7 +27,10 @@ const MIN_TEXTS: u32 = 2;
 /// Most weights of a head, so that many labels do not make a large file.
 const MAX_WEIGHTS: usize = 1 << 23;
 
-/// Trains the n-grams' part of all heads; `targets` stand in the order of the heads.
+/// Into how many parts the examples are cut, so that each is scored by a model of the others.
+const FOLDS: usize = 5;
+
+/// Trains the n-grams' part of all heads; targets stand in the order of the heads.
 pub(super) fn train(
     documents: &[NgramDocument],
     examples: &[Example],
@@ -37,13 +40,49 @@ pub(super) fn train(
     let labels = heads.iter().map(|head| head.labels.len()).max().unwrap_or(1);
     let max_features = max_features.min(MAX_WEIGHTS / labels);
     let mut vocabulary = frequent(documents);
-    let mut columns = solve(&vocabulary, documents, examples, heads, seed);
+    let all: Vec<usize> = (0..examples.len()).collect();
+    let columns = |vocabulary: &NgramVocabulary| {
+        let vectors: Vec<NgramVector> =
+            documents.par_iter().map(|document| vocabulary.vector(document)).collect();
+        solve(vocabulary.len(), (&vectors, &all), examples, heads, seed)
+    };
+    let mut weights = columns(&vocabulary);
     if vocabulary.len() > max_features {
-        vocabulary = strongest(&vocabulary, &columns, max_features);
-        columns = solve(&vocabulary, documents, examples, heads, seed);
+        vocabulary = strongest(&vocabulary, &weights, max_features);
+        weights = columns(&vocabulary);
     }
-    let heads = columns.iter().map(|columns| NgramHead::quantized(columns)).collect();
+    let heads = weights.iter().map(|columns| NgramHead::quantized(columns)).collect();
     NgramModel { vocabulary, heads }
+}
+
+/// What n-grams that learned from other examples say of each: the scores of all heads, one after the other. The vocabulary
+/// may have been chosen with all of them.
+pub(super) fn held_out_scores(
+    vocabulary: &NgramVocabulary,
+    documents: &[NgramDocument],
+    examples: &[Example],
+    heads: &[HeadConfig],
+    seed: u64,
+) -> Vec<Box<[f32]>> {
+    let vectors: Vec<NgramVector> =
+        documents.par_iter().map(|document| vocabulary.vector(document)).collect();
+    let mut order: Vec<usize> = (0..examples.len()).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    let mut scores: Vec<Box<[f32]>> = vec![Box::default(); examples.len()];
+    for fold in 0..FOLDS {
+        let (held_out, others): (Vec<(usize, usize)>, Vec<_>) =
+            order.iter().copied().enumerate().partition(|(place, _)| place % FOLDS == fold);
+        let others: Vec<usize> = others.into_iter().map(|(_, row)| row).collect();
+        let columns = solve(vocabulary.len(), (&vectors, &others), examples, heads, seed);
+        for (_, row) in held_out {
+            scores[row] = columns.iter().flatten().map(|column| score(column, &vectors[row])).collect();
+        }
+    }
+    scores
+}
+
+fn score((weights, bias): &Column, vector: &NgramVector) -> f32 {
+    vector.iter().map(|(feature, value)| weights[*feature as usize] * value).sum::<f32>() + bias
 }
 
 /// The n-grams that occur in several texts.
@@ -76,28 +115,26 @@ fn strongest(vocabulary: &NgramVocabulary, heads: &[Vec<Column>], count: usize) 
     NgramVocabulary::new(features[..count].iter().map(|feature| vocabulary.entry(*feature)).collect())
 }
 
-/// The columns of every label of every head.
+/// The columns of every label of every head, learned from some rows of the examples.
 fn solve(
-    vocabulary: &NgramVocabulary,
-    documents: &[NgramDocument],
+    features: usize,
+    (vectors, rows): (&[NgramVector], &[usize]),
     examples: &[Example],
     heads: &[HeadConfig],
     seed: u64,
 ) -> Vec<Vec<Column>> {
-    let vectors: Vec<NgramVector> =
-        documents.par_iter().map(|document| vocabulary.vector(document)).collect();
     let squares: Vec<f32> = vectors
         .iter()
         .map(|vector| 1.0 + vector.iter().map(|(_, value)| value * value).sum::<f32>())
         .collect();
     let head = |(position, head): (usize, &HeadConfig)| {
-        let known: Vec<usize> =
-            (0..examples.len()).filter(|row| examples[*row].targets[position] != Target::Missing).collect();
+        let is_known = |row: &usize| examples[*row].targets[position] != Target::Missing;
+        let known: Vec<usize> = rows.iter().copied().filter(is_known).collect();
         let column = |label: usize| {
             let sides = known.iter().map(|row| holds(&examples[*row].targets[position], label));
             let rows: Vec<(usize, f32)> =
                 known.iter().copied().zip(sides.map(|holds| if holds { 1.0 } else { -1.0 })).collect();
-            separate(&rows, (&vectors, &squares), vocabulary.len(), seed)
+            separate(&rows, (vectors, &squares), features, seed)
         };
         (0..head.labels.len()).into_par_iter().map(column).collect()
     };
@@ -156,6 +193,10 @@ fn separate(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::classifier::Problem;
+    use crate::label::LabelSet;
+    use crate::request::RequestText;
+    use crate::tokenizer::EncodedText;
 
     #[test]
     fn a_separable_sample_is_separated_with_a_margin() {
@@ -169,6 +210,29 @@ mod tests {
                 vectors[row].iter().map(|(feature, value)| weights[*feature as usize] * value).sum();
             assert!(side * (score + bias) > 0.5);
         }
+    }
+
+    #[test]
+    fn the_held_out_score_of_a_row_does_not_hang_on_its_label() {
+        let texts = ["路灯坏了", "路灯不亮", "夜里很吵", "工地太吵", "路灯又坏", "楼上很吵", "路灯没修"];
+        let documents: Vec<NgramDocument> =
+            texts.iter().map(|text| NgramDocument::new(&RequestText::new("", text).unwrap())).collect();
+        let labels = LabelSet::new(["lamp", "noise"]).unwrap();
+        let problem = Problem::SingleLabelClassification;
+        let heads = [HeadConfig { name: "category".into(), problem, labels }];
+        let scores = |odd_one: usize| -> Vec<Box<[f32]>> {
+            let text = || EncodedText { input_ids: vec![], token_type_ids: vec![], spans: vec![] };
+            let target = |text: &&str| Target::One(usize::from(text.contains('吵')));
+            let mut examples: Vec<Example> = (texts.iter())
+                .map(|words| Example::new(text(), [target(words)].into(), [Vec::new()].into()))
+                .collect();
+            examples[0].targets[0] = Target::One(odd_one);
+            held_out_scores(&frequent(&documents), &documents, &examples, &heads, 1)
+        };
+        let (one, other) = (scores(0), scores(1));
+        assert_eq!(one[0], other[0]);
+        assert_ne!(one[4], other[4], "others learn from it");
+        assert!(one[0][0] > one[0][1], "the others tell what it is about");
     }
 
     // scikit-learn 1.9: LinearSVC(C=0.5, tol=1e-8).fit([[1, 0], [.5, 1], [0, 1], [.2, .3]], [1, 1, 0, 0])

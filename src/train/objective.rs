@@ -10,6 +10,7 @@ use super::bert::Pass;
 use super::example::{Example, pack};
 use super::loss::{self, Target};
 use super::model::TrainableModel;
+use super::stacking::scores_of;
 
 /// Most that a rare positive counts for in a multi-label head.
 const MAX_POSITIVE_WEIGHT: f32 = 5.0;
@@ -133,11 +134,11 @@ impl TrainingSet {
     /// The loss of a batch; `None` if no head learns from it.
     pub(crate) fn loss(&self, model: &TrainableModel, batch: &Batch, pass: Pass) -> Result<Option<Tensor>> {
         let examples: Vec<&Example> = batch.examples.iter().map(|&example| &self.examples[example]).collect();
-        let pooled = model.pooled(&pack(&examples), pass)?;
+        let (pooled, scores) = (model.pooled(&pack(&examples), pass)?, scores_of(&examples)?);
         let mut total: Option<Tensor> = None;
         for (position, objective) in self.objectives.iter().enumerate() {
             let targets: Vec<&Target> = examples.iter().map(|example| &example.targets[position]).collect();
-            let logits = model.logits(objective.head, &pooled, pass)?;
+            let logits = model.logits(objective.head, (&pooled, scores.as_ref()), pass)?;
             let loss = match &objective.lesson {
                 Lesson::One { smoothing, weights } => {
                     let also: Vec<&[usize]> =

@@ -25,6 +25,7 @@ use super::model::TrainableModel;
 use super::ngrams;
 use super::objective::{Objective, TrainingSet};
 use super::settings::{HeadColumn, Start, TrainSettings, default_epochs};
+use super::stacking::Stacking;
 
 /// Everything that a run needs.
 pub(super) struct Prepared {
@@ -77,21 +78,34 @@ pub(super) fn prepare(settings: &TrainSettings) -> Result<Prepared, TrainError> 
     if let Some(files) = &base {
         init.take_over_heads(files, &named_heads)?;
     }
-    let model = TrainableModel::new(&mut init, &bert, settings.pooling, named_heads)?;
+    let mut model = TrainableModel::new(&mut init, &bert, settings.pooling, named_heads)?;
     let config = ModelConfig { bert, pooling: settings.pooling, max_tokens: settings.max_tokens, heads };
-    let sets = training_sets(settings, &rows, (&config.heads, &auxiliary), &tokenizer)?;
+    let mut sets = training_sets(settings, &rows, (&config.heads, &auxiliary), &tokenizer)?;
     let labels: Vec<_> = config.heads.iter().map(|head| &head.labels).collect();
-    let dev = match &rows.dev {
+    let mut dev = match &rows.dev {
         Some(dev) => dev.encode(&labels, &tokenizer, settings.max_tokens)?,
         None => Vec::new(),
     };
-    let ngrams =
-        (settings.ngrams > 0).then(|| ngrams(settings, &rows, &config.heads, (&sets[0].examples, &dev)));
+    let mut ngrams_beside = None;
+    if settings.ngrams > 0 {
+        ngrams_beside = Some(ngrams(settings, &rows, &config.heads, (&mut sets, &mut dev)));
+        model.stack(Stacking::of_heads(&config.heads)?);
+    }
     let epochs =
         settings.epochs.unwrap_or_else(|| default_epochs(sets.iter().map(TrainingSet::epoch_tokens).sum()));
     let (mut digests, counts) = provenance(settings, rows);
     digests.extend(start_digests(&settings.start)?);
-    Ok(Prepared { config, model, sets, dev, ngrams, epochs, digests, counts, fresh_weights: init.fresh })
+    Ok(Prepared {
+        config,
+        model,
+        sets,
+        dev,
+        ngrams: ngrams_beside,
+        epochs,
+        digests,
+        counts,
+        fresh_weights: init.fresh,
+    })
 }
 
 fn read_tables<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Table>, TableError> {
@@ -194,23 +208,43 @@ fn start(settings: &TrainSettings) -> Result<(BertConfig, Initializer, Option<Mo
     Ok((config, init, files))
 }
 
+/// Trains the n-grams, and notes their scores in all examples that teach or measure the heads: a row of the main set is
+/// scored by n-grams that learned from other rows.
 fn ngrams(
     settings: &TrainSettings,
     rows: &Rows,
     heads: &[HeadConfig],
-    (train, dev): (&[Example], &[Example]),
+    (sets, dev): (&mut [TrainingSet], &mut [Example]),
 ) -> Ngrams {
     let documents =
         |rows: &TextRows| -> Vec<NgramDocument> { rows.rows.par_iter().map(TextRow::ngrams).collect() };
-    let model = ngrams::train(&documents(&rows.main), train, heads, (settings.ngrams, settings.seed));
-    let mut answers: Vec<HeadAnswers> =
-        (0..heads.len()).map(|head| HeadAnswers::none_yet(dev, head)).collect();
-    for document in rows.dev.as_ref().map(documents).unwrap_or_default() {
-        for (answers, scores) in answers.iter_mut().zip(model.scores(&model.vocabulary.vector(&document))) {
-            answers.logits.push(scores);
-        }
+    let (main, helping) = sets.split_at_mut(1);
+    let main = &mut main[0].examples;
+    let main_documents = documents(&rows.main);
+    let model = ngrams::train(&main_documents, main, heads, (settings.ngrams, settings.seed));
+    let held_out = ngrams::held_out_scores(&model.vocabulary, &main_documents, main, heads, settings.seed);
+    main.iter_mut().zip(held_out).for_each(|(example, scores)| example.scores = scores);
+    let scores = |rows: &TextRows| -> Vec<Vec<Vec<f32>>> {
+        documents(rows).par_iter().map(|text| model.scores(&model.vocabulary.vector(text))).collect()
+    };
+    for (rows, set) in rows.crosswalks.iter().zip(&mut helping[rows.auxiliary.len()..]) {
+        note(&scores(rows), &mut set.examples);
     }
-    Ngrams { model, dev: answers }
+    let of_dev = rows.dev.as_ref().map(scores).unwrap_or_default();
+    note(&of_dev, dev);
+    let answers = |head: usize| {
+        let logits = of_dev.iter().map(|scores| scores[head].clone()).collect();
+        HeadAnswers { logits, ..HeadAnswers::none_yet(dev, head) }
+    };
+    let dev = (0..heads.len()).map(answers).collect();
+    Ngrams { model, dev }
+}
+
+/// Notes the scores of all heads, one after the other, in the examples.
+fn note(scores: &[Vec<Vec<f32>>], examples: &mut [Example]) {
+    for (example, scores) in examples.iter_mut().zip(scores) {
+        example.scores = scores.concat().into();
+    }
 }
 
 fn training_sets(

@@ -85,7 +85,7 @@ pub struct TrainSettings {
     pub batch_size: usize,
     /// Most epochs; without a number as many as a small encoder reads in some ten minutes on two cores, 3 to 10.
     pub epochs: Option<usize>,
-    /// Epochs without a better dev score before the run ends.
+    /// Epochs without a smaller dev loss of the primary head before the run ends.
     pub patience: usize,
     /// AdamW and the course of the learning rate.
     pub optimizer: OptimizerSettings,
