@@ -62,6 +62,15 @@ pub(crate) struct TextRow {
 }
 
 impl TextRow {
+    /// A number that the words and a seed draw: rows with the same words draw the same.
+    pub(crate) fn lot(&self, seed: u64) -> u16 {
+        // The standard library's hashes may change with its version; this one does not.
+        let words =
+            Sha256::new_with_prefix(seed.to_le_bytes()).chain_update(self.text.normalized(Field::Text));
+        let [high, low, ..]: [u8; 32] = words.finalize().into();
+        u16::from_be_bytes([high, low])
+    }
+
     /// The n-grams of its text.
     pub(crate) fn ngrams(&self) -> NgramDocument {
         NgramDocument::new(&self.text)
@@ -150,13 +159,7 @@ impl TextRows {
 
     /// Takes a share of the rows out, for measuring; which ones depends on the words and the seed only.
     pub(crate) fn hold_out(&mut self, share: f64, seed: u64) -> Self {
-        let held_out = |row: &TextRow| {
-            // The standard library's hashes may change with its version; this one does not.
-            let words =
-                Sha256::new_with_prefix(seed.to_le_bytes()).chain_update(row.text.normalized(Field::Text));
-            let [high, low, ..]: [u8; 32] = words.finalize().into();
-            f64::from(u16::from_be_bytes([high, low])) < share * 65_536.0
-        };
+        let held_out = |row: &TextRow| f64::from(row.lot(seed)) < share * 65_536.0;
         let (dev, train) = std::mem::take(&mut self.rows).into_iter().partition(held_out);
         self.rows = train;
         Self { rows: dev, counts: RowCounts::default(), digests: Vec::new() }

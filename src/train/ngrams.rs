@@ -28,7 +28,7 @@ const MIN_TEXTS: u32 = 2;
 const MAX_WEIGHTS: usize = 1 << 23;
 
 /// Into how many parts the examples are cut, so that each is scored by a model of the others.
-const FOLDS: usize = 5;
+const FOLDS: u16 = 5;
 
 /// Trains the n-grams' part of all heads; targets stand in the order of the heads.
 pub(super) fn train(
@@ -55,26 +55,27 @@ pub(super) fn train(
     NgramModel { vocabulary, heads }
 }
 
-/// What n-grams that learned from other examples say of each: the scores of all heads, one after the other. The vocabulary
-/// may have been chosen with all of them.
+/// What n-grams that never saw a text's words say of it: the scores of all heads, one after the other.
+///
+/// The first of the `documents` are those of the examples, the others are only scored. Texts of the same words draw the
+/// same of the `lots`, which decide by which part of the examples a text is not scored. The vocabulary may have been
+/// chosen with all of them.
 pub(super) fn held_out_scores(
     vocabulary: &NgramVocabulary,
-    documents: &[NgramDocument],
+    (documents, lots): (&[NgramDocument], &[u16]),
     examples: &[Example],
     heads: &[HeadConfig],
     seed: u64,
 ) -> Vec<Box<[f32]>> {
     let vectors: Vec<NgramVector> =
         documents.par_iter().map(|document| vocabulary.vector(document)).collect();
-    let mut order: Vec<usize> = (0..examples.len()).collect();
-    order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-    let mut scores: Vec<Box<[f32]>> = vec![Box::default(); examples.len()];
+    let mut scores: Vec<Box<[f32]>> = vec![Box::default(); documents.len()];
     for fold in 0..FOLDS {
-        let (held_out, others): (Vec<(usize, usize)>, Vec<_>) =
-            order.iter().copied().enumerate().partition(|(place, _)| place % FOLDS == fold);
-        let others: Vec<usize> = others.into_iter().map(|(_, row)| row).collect();
+        let (held_out, others): (Vec<usize>, Vec<usize>) =
+            (0..documents.len()).partition(|row| lots[*row] % FOLDS == fold);
+        let others: Vec<usize> = others.into_iter().filter(|row| *row < examples.len()).collect();
         let columns = solve(vocabulary.len(), (&vectors, &others), examples, heads, seed);
-        for (_, row) in held_out {
+        for row in held_out {
             scores[row] = columns.iter().flatten().map(|column| score(column, &vectors[row])).collect();
         }
     }
@@ -227,7 +228,7 @@ mod tests {
                 .map(|words| Example::new(text(), [target(words)].into(), [Vec::new()].into()))
                 .collect();
             examples[0].targets[0] = Target::One(odd_one);
-            held_out_scores(&frequent(&documents), &documents, &examples, &heads, 1)
+            held_out_scores(&frequent(&documents), (&documents, &[0, 1, 2, 3, 4, 0, 1]), &examples, &heads, 1)
         };
         let (one, other) = (scores(0), scores(1));
         assert_eq!(one[0], other[0]);

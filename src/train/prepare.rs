@@ -208,8 +208,9 @@ fn start(settings: &TrainSettings) -> Result<(BertConfig, Initializer, Option<Mo
     Ok((config, init, files))
 }
 
-/// Trains the n-grams, and notes their scores in all examples that teach or measure the heads: a row of the main set is
-/// scored by n-grams that learned from other rows.
+/// Trains the n-grams, and notes their scores in all examples that teach or measure the heads: examples that teach are
+/// scored by n-grams that never saw their words, as those that measure are anyway. A crosswalk's rows may well be rows of
+/// the main set.
 fn ngrams(
     settings: &TrainSettings,
     rows: &Rows,
@@ -220,31 +221,26 @@ fn ngrams(
         |rows: &TextRows| -> Vec<NgramDocument> { rows.rows.par_iter().map(TextRow::ngrams).collect() };
     let (main, helping) = sets.split_at_mut(1);
     let main = &mut main[0].examples;
-    let main_documents = documents(&rows.main);
-    let model = ngrams::train(&main_documents, main, heads, (settings.ngrams, settings.seed));
-    let held_out = ngrams::held_out_scores(&model.vocabulary, &main_documents, main, heads, settings.seed);
-    main.iter_mut().zip(held_out).for_each(|(example, scores)| example.scores = scores);
-    let scores = |rows: &TextRows| -> Vec<Vec<Vec<f32>>> {
-        documents(rows).par_iter().map(|text| model.scores(&model.vocabulary.vector(text))).collect()
-    };
-    for (rows, set) in rows.crosswalks.iter().zip(&mut helping[rows.auxiliary.len()..]) {
-        note(&scores(rows), &mut set.examples);
+    let mut texts = documents(&rows.main);
+    let model = ngrams::train(&texts, main, heads, (settings.ngrams, settings.seed));
+    texts.extend(rows.crosswalks.iter().flat_map(documents));
+    let all = rows.main.rows.iter().chain(rows.crosswalks.iter().flat_map(|set| &set.rows));
+    let lots: Vec<u16> = all.map(|row| row.lot(settings.seed)).collect();
+    let scores = ngrams::held_out_scores(&model.vocabulary, (&texts, &lots), main, heads, settings.seed);
+    let crosswalks = helping[rows.auxiliary.len()..].iter_mut().flat_map(|set| &mut set.examples);
+    main.iter_mut().chain(crosswalks).zip(scores).for_each(|(example, scores)| example.scores = scores);
+    let of_dev: Vec<Vec<Vec<f32>>> = (rows.dev.as_ref().map(documents).unwrap_or_default().par_iter())
+        .map(|text| model.scores(&model.vocabulary.vector(text)))
+        .collect();
+    for (example, scores) in dev.iter_mut().zip(&of_dev) {
+        example.scores = scores.concat().into();
     }
-    let of_dev = rows.dev.as_ref().map(scores).unwrap_or_default();
-    note(&of_dev, dev);
     let answers = |head: usize| {
         let logits = of_dev.iter().map(|scores| scores[head].clone()).collect();
         HeadAnswers { logits, ..HeadAnswers::none_yet(dev, head) }
     };
     let dev = (0..heads.len()).map(answers).collect();
     Ngrams { model, dev }
-}
-
-/// Notes the scores of all heads, one after the other, in the examples.
-fn note(scores: &[Vec<Vec<f32>>], examples: &mut [Example]) {
-    for (example, scores) in examples.iter_mut().zip(scores) {
-        example.scores = scores.concat().into();
-    }
 }
 
 fn training_sets(
