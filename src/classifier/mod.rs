@@ -16,6 +16,7 @@ mod head;
 pub(crate) mod ngrams;
 mod prediction;
 
+pub(crate) use calibration::Scaling;
 pub use calibration::{Calibration, CalibrationError, CertifiedThreshold, HeadCalibration};
 pub use config::{HeadConfig, ModelConfig, ModelConfigError, PRIMARY_HEAD, Pooling, Problem};
 pub use evidence::EvidenceSpan;
@@ -237,8 +238,8 @@ impl SequenceClassifier {
             .iter()
             .zip(&logits)
             .map(|(head, logits)| {
-                let temperature = self.calibration.head(&head.name).map_or(1.0, |head| head.temperature);
-                head.problem.probabilities(logits, temperature)
+                let measured = self.calibration.head(&head.name);
+                measured.map_or(Scaling::NONE, HeadCalibration::scaling).probabilities(head.problem, logits)
             })
             .collect();
         let evidence = match self.pooling {

@@ -80,7 +80,8 @@ pub struct DataArgs {
     #[arg(long = "head", value_name = "NAME=COLUMN")]
     pub heads: Vec<String>,
 
-    /// Rows with labels of their own that only help the encoder; `*0.5` takes half of them an epoch.
+    /// Rows with labels of their own that only help the encoder; `*0.5` takes half of them an epoch. Rows that are in the
+    /// main files too cost no time of their own.
     #[arg(long, value_name = "FILE:COLUMN[*WEIGHT]")]
     pub auxiliary: Vec<String>,
 

@@ -100,8 +100,11 @@ impl Linear {
         [(format!("{name}.weight"), &self.weight), (format!("{name}.bias"), &self.bias)]
     }
 
-    pub(super) fn add_bias(&self, bias: &[f32]) -> Result<()> {
-        self.bias.set(&(self.bias.as_detached_tensor() + Tensor::new(bias, self.bias.device())?)?)
+    /// Makes what it gives `scale` times as large and adds to it.
+    pub(super) fn rescale(&self, scale: f32, added: &[f32]) -> Result<()> {
+        let scaled = |var: &Var| var.as_detached_tensor().affine(f64::from(scale), 0.0);
+        self.weight.set(&scaled(&self.weight)?)?;
+        self.bias.set(&(scaled(&self.bias)? + Tensor::new(added, self.bias.device())?)?)
     }
 
     pub(super) fn stored(&self, names: &[&str]) -> Result<Vec<Stored>> {

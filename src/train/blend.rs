@@ -1,15 +1,16 @@
-//! How what the encoder says and what the n-grams say join in a head's logits: z = x + r·y + c.
+//! How what the encoder says and what the n-grams say join in a head's logits: z = a·x + b·y + c.
 //!
-//! x are the encoder's logits, y what the n-grams add to them, r a weight and c a bias a label; both make the dev rows
-//! most likely. In training x has seen its rows and y has not, so that x is the surer of the two there; r puts that right.
+//! x are the encoder's logits, y what the n-grams add to them, a and b weights and c a bias a label; all make the dev rows
+//! most likely. In training x has seen its rows and y has not, so that x is the surer of the two there; a and b put that
+//! right.
 //!
 //! The biases also make up for training rows that were chosen, rare labels above all, where the dev rows are as requests
 //! come in; they are vector scaling (Guo et al., "On Calibration of Modern Neural Networks", 2017) with a penalty on their
-//! squares. The loss is convex in (a, b, c) of a·x + b·y + c, and z is that over a; Adam finds the minimum.
+//! squares. The loss is convex in (a, b, c); Adam finds the minimum.
 
 use rayon::prelude::*;
 
-use crate::classifier::{HeadConfig, Problem};
+use crate::classifier::{HeadConfig, Problem, Scaling};
 
 use super::evaluate::{HeadAnswers, PartAnswers};
 use super::loss::Target;
@@ -26,8 +27,10 @@ const FOLDS: usize = 5;
 /// How one head's two parts join.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Blend {
-    /// r
-    pub(super) weight: f32,
+    /// a
+    pub(super) encoder: f32,
+    /// b
+    pub(super) ngrams: f32,
     /// c
     pub(super) bias: Vec<f32>,
 }
@@ -57,15 +60,16 @@ impl Blend {
                 *v = 0.98 * *v + 0.02 * g * g;
                 *w -= rate * (*m / decay1) / ((*v / decay2).sqrt() + 1e-8);
             }
-            parameters[0] = parameters[0].max(0.01);
+            parameters[0] = parameters[0].max(0.0);
             parameters[1] = parameters[1].max(0.0);
         }
-        let a = parameters[0];
-        Self { weight: parameters[1] / a, bias: parameters[2..].iter().map(|bias| bias / a).collect() }
+        let bias = parameters.split_off(2);
+        Self { encoder: parameters[0], ngrams: parameters[1], bias }
     }
 
-    fn join(&self, logits: &[f32], scores: &[f32]) -> Vec<f32> {
-        logits.iter().zip(scores).zip(&self.bias).map(|((x, y), bias)| x + self.weight * y + bias).collect()
+    pub(super) fn join(&self, logits: &[f32], scores: &[f32]) -> Vec<f32> {
+        let parts = logits.iter().zip(scores).zip(&self.bias);
+        parts.map(|((x, y), bias)| self.encoder * x + self.ngrams * y + bias).collect()
     }
 }
 
@@ -102,7 +106,7 @@ fn gradient(problem: Problem, rows: &[&Row], parameters: &[f32]) -> Vec<f32> {
     for (logits, scores, target) in rows {
         let joined: Vec<f32> =
             logits.iter().zip(*scores).zip(bias).map(|((x, y), c)| a * x + b * y + c).collect();
-        for (label, probability) in problem.probabilities(&joined, 1.0).into_iter().enumerate() {
+        for (label, probability) in Scaling::NONE.probabilities(problem, &joined).into_iter().enumerate() {
             let error = (probability - f32::from(u8::from(holds(target, label)))) / rows.len() as f32;
             gradient[0] += error * logits[label];
             gradient[1] += error * scores[label];
@@ -140,8 +144,10 @@ mod tests {
     #[test]
     fn the_part_that_errs_less_counts_for_more() {
         let (often, seldom) = (|row: usize| row % 4 == 1, |row: usize| row % 10 < 1);
-        assert!(Blend::fit(&head(), &answers(often, seldom)).weight > 1.0);
-        assert!(Blend::fit(&head(), &answers(seldom, often)).weight < 1.0);
+        let blend = Blend::fit(&head(), &answers(often, seldom));
+        assert!(blend.ngrams > blend.encoder);
+        let blend = Blend::fit(&head(), &answers(seldom, often));
+        assert!(blend.ngrams < blend.encoder);
     }
 
     #[test]
@@ -161,6 +167,6 @@ mod tests {
     #[test]
     fn without_dev_rows_the_parts_add_up() {
         let none = PartAnswers { encoder: Vec::new(), ngrams: Vec::new(), targets: Vec::new() };
-        assert_eq!(Blend::fit(&head(), &none), Blend { weight: 1.0, bias: vec![0.0, 0.0] });
+        assert_eq!(Blend::fit(&head(), &none), Blend { encoder: 1.0, ngrams: 1.0, bias: vec![0.0, 0.0] });
     }
 }

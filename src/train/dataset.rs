@@ -65,10 +65,13 @@ impl TextRow {
     /// A number that the words and a seed draw: rows with the same words draw the same.
     pub(crate) fn lot(&self, seed: u64) -> u16 {
         // The standard library's hashes may change with its version; this one does not.
-        let words =
-            Sha256::new_with_prefix(seed.to_le_bytes()).chain_update(self.text.normalized(Field::Text));
+        let words = Sha256::new_with_prefix(seed.to_le_bytes()).chain_update(self.words());
         let [high, low, ..]: [u8; 32] = words.finalize().into();
         u16::from_be_bytes([high, low])
+    }
+
+    fn words(&self) -> &str {
+        self.text.normalized(Field::Text)
     }
 
     /// The n-grams of its text.
@@ -96,6 +99,8 @@ pub struct RowCounts {
     pub excluded_by_text: usize,
     /// Rows left out since no head has a label there.
     pub without_label: usize,
+    /// Rows whose words a row of the training set has, which teaches both sets.
+    pub in_training_set: usize,
     /// Texts longer than a request may be, cut in the middle.
     pub cut: usize,
 }
@@ -116,7 +121,7 @@ impl Excluded {
 
     /// Bars the words of rows.
     pub(crate) fn add_texts(&mut self, rows: &TextRows) {
-        self.texts.extend(rows.rows.iter().map(|row| row.text.normalized(Field::Text).to_owned()));
+        self.texts.extend(rows.rows.iter().map(|row| row.words().to_owned()));
     }
 }
 
@@ -163,6 +168,24 @@ impl TextRows {
         let (dev, train) = std::mem::take(&mut self.rows).into_iter().partition(held_out);
         self.rows = train;
         Self { rows: dev, counts: RowCounts::default(), digests: Vec::new() }
+    }
+
+    /// Takes over the labels of those rows of another set whose words rows of this one have: a text that both know is then
+    /// read once and teaches both. They become the labels of one more head; the other set keeps its other rows.
+    pub(crate) fn take_labels(&mut self, other: &mut Self) {
+        let own: HashSet<&str> = self.rows.iter().map(TextRow::words).collect();
+        let (shared, rest) =
+            std::mem::take(&mut other.rows).into_iter().partition(|row| own.contains(row.words()));
+        let shared: Vec<TextRow> = shared;
+        other.rows = rest;
+        other.counts.in_training_set = shared.len();
+        let labels: HashMap<&str, &Option<Labels>> =
+            shared.iter().map(|row| (row.words(), &row.labels[0])).collect();
+        for row in &mut self.rows {
+            let taken = labels.get(row.words()).and_then(|labels| (*labels).clone());
+            row.labels.push(taken);
+            row.also.push(Vec::new());
+        }
     }
 
     /// What heads can be learnt from the rows. Labels stand in the order of the first of `orders` that knows them all,
@@ -415,6 +438,22 @@ mod tests {
         );
         let error = rows.err().unwrap().to_string();
         assert!(error.contains("rows.jsonl:2: text: is empty"), "{error}");
+    }
+
+    #[test]
+    fn a_text_that_another_set_knows_too_teaches_both() {
+        let mut rows = read(&[head("category")], &Excluded::default()).unwrap();
+        let other =
+            table("{\"text\": \"停水三天\", \"office\": \"x\"}\n{\"text\": \"没有暖气\", \"office\": \"y\"}");
+        let mut other =
+            TextRows::read(&[other], &TextColumns::default(), &[head("office")], &Excluded::default())
+                .unwrap();
+        rows.take_labels(&mut other);
+        let taken: Vec<_> = rows.rows.iter().map(|row| row.labels[1].clone()).collect();
+        let office = Some(Labels::One("x".into()));
+        assert_eq!(taken, [None, office.clone(), office]);
+        assert_eq!(other.rows.iter().map(TextRow::words).collect::<Vec<_>>(), ["没有暖气"]);
+        assert_eq!(other.counts.in_training_set, 1);
     }
 
     #[test]

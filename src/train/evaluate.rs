@@ -3,7 +3,7 @@
 use candle_core::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::{HeadCalibration, HeadConfig, Problem, top};
+use crate::classifier::{HeadCalibration, HeadConfig, Problem, Scaling, top};
 use crate::eval::scores::{self, LabelCounts};
 
 use super::bert::Pass;
@@ -136,11 +136,10 @@ impl HeadAnswers {
         }
     }
 
-    /// Mean −log probability of what is right, at the temperature that makes it least. None without rows.
+    /// Mean −log probability of what is right. None without rows.
     pub(crate) fn log_loss(&self, head: &HeadConfig) -> Option<f64> {
-        let temperature = self.calibration(head, false)?.temperature;
         let loss = |(logits, target): (&Vec<f32>, &Target)| {
-            let probabilities = head.problem.probabilities(logits, temperature);
+            let probabilities = Scaling::NONE.probabilities(head.problem, logits);
             let likelihoods: Vec<f32> = match target {
                 Target::One(label) => probabilities.get(*label).copied().into_iter().collect(),
                 Target::Many(_) => (probabilities.iter().enumerate())
@@ -152,7 +151,7 @@ impl HeadAnswers {
             (!likelihoods.is_empty()).then(|| sum / likelihoods.len() as f64)
         };
         let losses: Vec<f64> = self.logits.iter().zip(&self.targets).filter_map(loss).collect();
-        Some(losses.iter().sum::<f64>() / losses.len() as f64)
+        (!losses.is_empty()).then(|| losses.iter().sum::<f64>() / losses.len() as f64)
     }
 
     /// Logits and right labels of the rows that calibration can use: those of a label that the head has.
@@ -172,6 +171,15 @@ impl HeadAnswers {
         });
         rows.unzip()
     }
+}
+
+/// Figures of each head; none without dev rows.
+pub(crate) fn figures(heads: &[HeadConfig], answers: &[HeadAnswers]) -> Vec<HeadFigures> {
+    let measured = |answers: &HeadAnswers| !answers.targets.is_empty();
+    if !answers.iter().all(measured) {
+        return Vec::new();
+    }
+    heads.iter().zip(answers).map(|(head, answers)| answers.figures(head)).collect()
 }
 
 fn multi_label_figures(head: &HeadConfig, rows: &[(&[usize], Vec<usize>)]) -> HeadFigures {
@@ -222,17 +230,14 @@ mod tests {
     }
 
     #[test]
-    fn the_loss_does_not_hang_on_the_scale_of_the_logits() {
-        let answers = |scale: f32| HeadAnswers {
-            logits: (0..8).map(|row| vec![if row == 0 { -scale } else { scale }, 0.0]).collect(),
-            targets: vec![Target::One(0); 8],
+    fn the_loss_is_the_mean_over_rows_that_have_a_label() {
+        // softmax(ln 3, 0) = (3/4, 1/4)
+        let answers = HeadAnswers {
+            logits: vec![vec![3f32.ln(), 0.0]; 3],
+            targets: vec![Target::One(0), Target::One(1), Target::Missing],
         };
-        // Seven of eight are right, so ln 8 − 7/8·ln 7 is the least.
-        let least = 8f64.ln() - 7.0 / 8.0 * 7f64.ln();
-        for scale in [0.5, 30.0] {
-            let loss = answers(scale).log_loss(&head(Problem::SingleLabelClassification)).unwrap();
-            assert!((loss - least).abs() < 1e-4, "{loss} {least}");
-        }
+        let loss = answers.log_loss(&head(Problem::SingleLabelClassification)).unwrap();
+        assert!((loss - f64::midpoint(-0.75f64.ln(), -0.25f64.ln())).abs() < 1e-6, "{loss}");
         let none = HeadAnswers { logits: Vec::new(), targets: Vec::new() };
         assert_eq!(none.log_loss(&head(Problem::MultiLabelClassification)), None);
     }

@@ -39,6 +39,7 @@ mod prepare;
 mod progress;
 mod settings;
 mod stacking;
+mod svm;
 
 pub use checkpoint::{CheckpointError, EpochFigures};
 pub use dataset::{DatasetError, RowCounts};
@@ -53,7 +54,7 @@ use batches::{Batch, SetShare, epoch_batches};
 use bert::Pass;
 use blend::Blend;
 use checkpoint::{Best, CheckpointFolder, State};
-use evaluate::{HeadAnswers, PartAnswers};
+use evaluate::{HeadAnswers, PartAnswers, figures};
 use ops::DropoutSource;
 use optimizer::{AdamW, schedule};
 use prepare::Prepared;
@@ -103,7 +104,7 @@ pub fn train(settings: &TrainSettings) -> Result<Outcome, TrainError> {
     let prepared = prepare::prepare(settings)?;
     progress::announce(&prepared);
     if let Some(ngrams) = &prepared.ngrams {
-        progress::announce_ngrams(&figures(&prepared.config.heads, &ngrams.dev));
+        progress::announce_ngrams(&ngrams.figures);
     }
     let mut run = Run::new(settings, &prepared, folder)?;
     if !run.epochs()? {
@@ -269,9 +270,11 @@ impl<'a> Run<'a> {
             self.folder.load_best(best, &model.parameters())?;
         }
         let answers = self.answers()?;
+        let mut blends = Vec::new();
         for (position, (head, answers)) in config.heads.iter().zip(&answers).enumerate() {
-            let Blend { weight, bias } = Blend::fit(head, answers);
-            model.settle(position, weight, &bias)?;
+            let blend = Blend::fit(head, answers);
+            model.settle(position, &blend)?;
+            blends.push(json!({ "head": head.name, "encoder": blend.encoder, "ngrams": blend.ngrams }));
         }
         let answers = self.joined(&answers);
         let report = TrainReport {
@@ -291,8 +294,9 @@ impl<'a> Run<'a> {
             "seconds": report.seconds.round(),
             "kept_epoch": report.epoch,
             "dev": report.heads,
+            "blend": blends,
             "history": report.history,
-            "ngrams": self.prepared.ngrams.as_ref().map(|ngrams| json!({ "alone": figures(&config.heads, &ngrams.dev) })),
+            "ngrams": self.prepared.ngrams.as_ref().map(|ngrams| json!({ "alone": ngrams.figures })),
         });
         let mixes = model.mixes()?;
         let ngrams = self.prepared.ngrams.as_ref().map(|ngrams| ngrams.model.mixed(&mixes));
@@ -307,15 +311,6 @@ impl<'a> Run<'a> {
         self.folder.remove()?;
         Ok(report)
     }
-}
-
-/// Figures of each head; none without dev rows.
-fn figures(heads: &[HeadConfig], answers: &[HeadAnswers]) -> Vec<HeadFigures> {
-    let measured = |answers: &HeadAnswers| !answers.targets.is_empty();
-    if !answers.iter().all(measured) {
-        return Vec::new();
-    }
-    heads.iter().zip(answers).map(|(head, answers)| answers.figures(head)).collect()
 }
 
 /// Measures the certainty of the heads on the dev rows; labels of `alert_heads` after the first must not be missed.

@@ -2,12 +2,13 @@
 
 use candle_core::{Device, Result, Tensor};
 
-use crate::classifier::ngrams::ScoreMix;
 use crate::classifier::{HeadConfig, Pooling};
 use crate::encoder::BertConfig;
 
 use super::bert::{Bert, Linear, PackedBatch, Parameter, Pass, Stored};
+use super::blend::Blend;
 use super::init::{InitError, Initializer};
+use super::ngrams::ScoreMix;
 use super::ops::{dropout, mean_pool};
 use super::stacking::Stacking;
 
@@ -106,11 +107,11 @@ impl TrainableModel {
         stacking.zip(scores).map(|(stacking, scores)| stacking.forward(scores, pass)).transpose()
     }
 
-    /// Lets the n-grams of a head count `weight` times as much, and adds to its biases.
-    pub(crate) fn settle(&self, head: usize, weight: f32, bias: &[f32]) -> Result<()> {
+    /// Makes the logits of a head what the blend says.
+    pub(crate) fn settle(&self, head: usize, blend: &Blend) -> Result<()> {
         let Head { linear, stacking, .. } = &self.heads[head];
-        stacking.iter().try_for_each(|stacking| stacking.scale(weight))?;
-        linear.add_bias(bias)
+        stacking.iter().try_for_each(|stacking| stacking.scale(blend.ngrams))?;
+        linear.rescale(blend.encoder, &blend.bias)
     }
 
     /// How the heads use the scores of n-grams; empty without any.
@@ -253,6 +254,27 @@ mod tests {
                     assert_eq!(moves, occurs(row), "{name}, row {row}, {pooling:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn settled_heads_say_what_the_blend_says() {
+        let model = model(Pooling::Mean);
+        let scores = [0.3_f32, -1.0, 0.2, 0.5, -0.1];
+        let pooled = model.pooled(&batch(), Pass::Inference).unwrap().narrow(0, 0, 1).unwrap();
+        let scores_tensor = Tensor::new(&[scores], &Device::Cpu).unwrap();
+        let row = |logits: Tensor| logits.to_vec2::<f32>().unwrap().concat();
+        let encoder = || row(model.logits(0, (&pooled, None), Pass::Inference).unwrap());
+        let ngrams = || row(model.stacked(0, Some(&scores_tensor), Pass::Inference).unwrap().unwrap());
+        let blend = Blend { encoder: 0.5, ngrams: 3.0, bias: vec![0.1, -0.2, 0.0] };
+        let wanted = blend.join(&encoder(), &ngrams());
+        model.settle(0, &blend).unwrap();
+        let mixed = model.mixes().unwrap()[0]
+            .iter()
+            .map(|mix| mix.iter().zip(scores).map(|(share, score)| share * score).sum::<f32>())
+            .collect::<Vec<_>>();
+        for ((encoder, ngrams), wanted) in encoder().into_iter().zip(mixed).zip(wanted) {
+            assert!((encoder + ngrams - wanted).abs() < 1e-5);
         }
     }
 

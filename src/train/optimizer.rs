@@ -11,14 +11,14 @@ use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, bail};
 use rayon::prelude::*;
 
 use super::bert::Parameter;
-use super::ops::{host, parallel_chunks};
+use super::ops::{host, parallel_chunks, sum, wide};
 
 /// Settings of AdamW.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct OptimizerSettings {
     /// Highest learning rate of the encoder.
     pub learning_rate: f64,
-    /// Highest learning rate of heads and pooler.
+    /// Highest learning rate of heads and pooler, and of how the scores of n-grams enter the heads.
     pub head_learning_rate: f64,
     /// λ.
     pub weight_decay: f64,
@@ -161,7 +161,7 @@ fn gradient_norm(parameters: &[Parameter], gradients: &GradStore) -> Result<f64>
         let (storage, layout) = gradient.storage_and_layout();
         let parts: Vec<f64> = host(&storage, layout)?
             .par_chunks(parallel_chunks())
-            .map(|part| part.iter().map(|g| f64::from(*g) * f64::from(*g)).sum())
+            .map(|part| f64::from(sum_of_squares(part)))
             .collect();
         squares += parts.iter().sum::<f64>();
     }
@@ -181,6 +181,24 @@ struct Update<'a> {
     second_scale: f32,
     /// 1 − ηλ
     keep: f32,
+}
+
+wide! {
+    fn move_weights(weights: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32], update: &Update<'_>) {
+        let Update { clip, beta1, beta2, epsilon, rate, second_scale, keep, .. } = *update;
+        for (((w, g), m), v) in weights.iter_mut().zip(gradient).zip(first).zip(second) {
+            let g = g * clip;
+            *m = beta1 * *m + (1.0 - beta1) * g;
+            *v = beta2 * *v + (1.0 - beta2) * g * g;
+            *w = *w * keep - rate * *m / ((*v * second_scale).sqrt() + epsilon);
+        }
+    }
+}
+
+wide! {
+    fn sum_of_squares(values: &[f32]) -> f32 {
+        sum(values, |x| x * x)
+    }
 }
 
 impl InplaceOp2 for Update<'_> {
@@ -211,12 +229,7 @@ impl InplaceOp2 for Update<'_> {
             .zip(first.par_chunks_mut(chunk))
             .zip(second.par_chunks_mut(chunk))
             .for_each(|(((weight, gradient), first), second)| {
-                for (((w, g), m), v) in weight.iter_mut().zip(gradient).zip(first).zip(second) {
-                    let g = g * self.clip;
-                    *m = self.beta1 * *m + (1.0 - self.beta1) * g;
-                    *v = self.beta2 * *v + (1.0 - self.beta2) * g * g;
-                    *w = *w * self.keep - self.rate * *m / ((*v * self.second_scale).sqrt() + self.epsilon);
-                }
+                move_weights(weight, gradient, first, second, self);
             });
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::classifier::ngrams::{NgramDocument, NgramModel};
+use crate::classifier::ngrams::NgramDocument;
 use crate::classifier::{HeadConfig, ModelConfig, weight_prefix};
 use crate::encoder::{BertConfig, Weights};
 use crate::registry::{CONFIG_FILE, ModelFiles};
@@ -18,14 +18,18 @@ use crate::tokenizer::TextTokenizer;
 use super::TrainError;
 use super::bundle::copy_tokenizer;
 use super::dataset::{Excluded, RowCounts, TextRow, TextRows};
-use super::evaluate::HeadAnswers;
+use super::evaluate::{HeadAnswers, HeadFigures, figures};
 use super::example::Example;
 use super::init::{Initializer, Vectors};
+use super::loss::Target;
 use super::model::TrainableModel;
-use super::ngrams;
+use super::ngrams::{LinearModel, held_out_scores};
 use super::objective::{Objective, TrainingSet};
 use super::settings::{HeadColumn, Start, TrainSettings, default_epochs};
 use super::stacking::Stacking;
+
+/// What a label of a set that only helps the encoder counts for, beside one of the primary head.
+const AUXILIARY_WEIGHT: f64 = 0.3;
 
 /// Everything that a run needs.
 pub(super) struct Prepared {
@@ -45,10 +49,11 @@ pub(super) struct Prepared {
     pub(super) fresh_weights: Vec<String>,
 }
 
-/// A linear model over n-grams, and what it says about the dev rows.
+/// A linear model over n-grams, and how good it is alone.
 pub(super) struct Ngrams {
-    pub(super) model: NgramModel,
-    pub(super) dev: Vec<HeadAnswers>,
+    pub(super) model: LinearModel,
+    /// One a head; empty without dev rows.
+    pub(super) figures: Vec<HeadFigures>,
 }
 
 /// All rows, read and held apart.
@@ -61,9 +66,10 @@ struct Rows {
 
 /// Reads data and weights; writes nothing but the tokenizer's files, into the output folder.
 pub(super) fn prepare(settings: &TrainSettings) -> Result<Prepared, TrainError> {
-    let rows = read_rows(settings)?;
+    let mut rows = read_rows(settings)?;
     let heads = rows.main.heads(&settings.heads, &settings.label_orders)?;
     let auxiliary = auxiliary_heads(settings, &rows.auxiliary)?;
+    rows.auxiliary.iter_mut().for_each(|set| rows.main.take_labels(set));
     copy_tokenizer(&settings.start, &settings.output)?;
     let tokenizer = TextTokenizer::load(&ModelFiles::folder(&settings.output)?)?;
     let (bert, mut init, base) = start(settings)?;
@@ -86,26 +92,16 @@ pub(super) fn prepare(settings: &TrainSettings) -> Result<Prepared, TrainError> 
         Some(dev) => dev.encode(&labels, &tokenizer, settings.max_tokens)?,
         None => Vec::new(),
     };
-    let mut ngrams_beside = None;
-    if settings.ngrams > 0 {
-        ngrams_beside = Some(ngrams(settings, &rows, &config.heads, (&mut sets, &mut dev)));
+    let ngrams =
+        (settings.ngrams > 0).then(|| train_ngrams(settings, &rows, &config.heads, (&mut sets, &mut dev)));
+    if ngrams.is_some() {
         model.stack(Stacking::of_heads(&config.heads)?);
     }
     let epochs =
         settings.epochs.unwrap_or_else(|| default_epochs(sets.iter().map(TrainingSet::epoch_tokens).sum()));
     let (mut digests, counts) = provenance(settings, rows);
     digests.extend(start_digests(&settings.start)?);
-    Ok(Prepared {
-        config,
-        model,
-        sets,
-        dev,
-        ngrams: ngrams_beside,
-        epochs,
-        digests,
-        counts,
-        fresh_weights: init.fresh,
-    })
+    Ok(Prepared { config, model, sets, dev, ngrams, epochs, digests, counts, fresh_weights: init.fresh })
 }
 
 fn read_tables<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Table>, TableError> {
@@ -211,7 +207,7 @@ fn start(settings: &TrainSettings) -> Result<(BertConfig, Initializer, Option<Mo
 /// Trains the n-grams, and notes their scores in all examples that teach or measure the heads: examples that teach are
 /// scored by n-grams that never saw their words, as those that measure are anyway. A crosswalk's rows may well be rows of
 /// the main set.
-fn ngrams(
+fn train_ngrams(
     settings: &TrainSettings,
     rows: &Rows,
     heads: &[HeadConfig],
@@ -222,25 +218,24 @@ fn ngrams(
     let (main, helping) = sets.split_at_mut(1);
     let main = &mut main[0].examples;
     let mut texts = documents(&rows.main);
-    let model = ngrams::train(&texts, main, heads, (settings.ngrams, settings.seed));
+    let model = LinearModel::train(&texts, (main, heads), (settings.ngrams, settings.seed));
     texts.extend(rows.crosswalks.iter().flat_map(documents));
     let all = rows.main.rows.iter().chain(rows.crosswalks.iter().flat_map(|set| &set.rows));
     let lots: Vec<u16> = all.map(|row| row.lot(settings.seed)).collect();
-    let scores = ngrams::held_out_scores(&model.vocabulary, (&texts, &lots), main, heads, settings.seed);
+    let scores = held_out_scores(&model.vocabulary, (&texts, &lots), (main, heads), settings.seed);
     let crosswalks = helping[rows.auxiliary.len()..].iter_mut().flat_map(|set| &mut set.examples);
     main.iter_mut().chain(crosswalks).zip(scores).for_each(|(example, scores)| example.scores = scores);
-    let of_dev: Vec<Vec<Vec<f32>>> = (rows.dev.as_ref().map(documents).unwrap_or_default().par_iter())
-        .map(|text| model.scores(&model.vocabulary.vector(text)))
-        .collect();
-    for (example, scores) in dev.iter_mut().zip(&of_dev) {
-        example.scores = scores.concat().into();
-    }
-    let answers = |head: usize| {
-        let logits = of_dev.iter().map(|scores| scores[head].clone()).collect();
-        HeadAnswers { logits, ..HeadAnswers::none_yet(dev, head) }
-    };
-    let dev = (0..heads.len()).map(answers).collect();
-    Ngrams { model, dev }
+    let of_dev = rows.dev.as_ref().map(documents).unwrap_or_default();
+    dev.iter_mut().zip(&of_dev).for_each(|(example, text)| example.scores = model.scores(text));
+    let mut first = 0;
+    let answers = heads.iter().enumerate().map(|(position, head)| {
+        let own = first..first + head.labels.len();
+        first = own.end;
+        let logits = dev.iter().map(|example| example.scores[own.clone()].to_vec()).collect();
+        HeadAnswers { logits, ..HeadAnswers::none_yet(dev, position) }
+    });
+    let figures = figures(heads, &answers.collect::<Vec<_>>());
+    Ngrams { model, figures }
 }
 
 fn training_sets(
@@ -250,18 +245,24 @@ fn training_sets(
     tokenizer: &TextTokenizer,
 ) -> Result<Vec<TrainingSet>, TrainError> {
     let balance = (settings.label_smoothing, settings.class_weights);
-    let labels: Vec<_> = heads.iter().map(|head| &head.labels).collect();
+    let labels: Vec<_> = heads.iter().chain(auxiliary).map(|head| &head.labels).collect();
     let examples = rows.main.encode(&labels, tokenizer, settings.max_tokens)?;
-    let objectives = heads.iter().enumerate().map(|(position, head)| {
+    let own = heads.iter().enumerate().map(|(position, head)| {
         let weight = if position == 0 { 1.0 } else { settings.other_heads_weight };
         Objective::labels((position, head), weight, balance, (&examples, position))
     });
-    let mut sets = vec![TrainingSet { objectives: objectives.collect(), examples, weight: 1.0 }];
-    for ((rows, head), (index, set)) in
-        rows.auxiliary.iter().zip(auxiliary).zip((heads.len()..).zip(&settings.auxiliary))
-    {
+    let helping = || (heads.len()..).zip(auxiliary).zip(&settings.auxiliary);
+    let taken = helping().map(|((position, head), set)| {
+        let is_known = |example: &&Example| example.targets[position] != Target::Missing;
+        let share = examples.iter().filter(is_known).count() as f64 / examples.len() as f64;
+        let weight = AUXILIARY_WEIGHT * set.weight * share;
+        Objective::labels((position, head), weight, balance, (&examples, position))
+    });
+    let objectives = own.chain(taken).collect();
+    let mut sets = vec![TrainingSet { objectives, examples, weight: 1.0 }];
+    for (((index, head), set), rows) in helping().zip(&rows.auxiliary) {
         let examples = rows.encode(&[&head.labels], tokenizer, settings.max_tokens)?;
-        let objective = Objective::labels((index, head), 1.0, balance, (&examples, 0));
+        let objective = Objective::labels((index, head), AUXILIARY_WEIGHT, balance, (&examples, 0));
         sets.push(TrainingSet { objectives: vec![objective], examples, weight: set.weight });
     }
     for (rows, set) in rows.crosswalks.iter().zip(&settings.crosswalks) {

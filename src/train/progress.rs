@@ -107,6 +107,7 @@ pub(super) fn announce(prepared: &super::prepare::Prepared) {
             (counts.excluded_by_id, "excluded by id"),
             (counts.excluded_by_text, "with the words of a dev row"),
             (counts.without_label, "without a label"),
+            (counts.in_training_set, "read with the training set"),
             (counts.cut, "too long, cut in the middle"),
         ];
         let notes: Vec<String> = left_out

@@ -9,10 +9,10 @@
 use candle_core::{Device, Result, Tensor, Var};
 
 use crate::classifier::HeadConfig;
-use crate::classifier::ngrams::ScoreMix;
 
 use super::bert::{Parameter, Pass};
 use super::example::Example;
+use super::ngrams::ScoreMix;
 
 /// A margin of one is worth about so much of a logit; S is learned in units of it, at the heads' rate.
 const UNIT: f32 = 4.0;

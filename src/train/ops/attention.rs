@@ -7,13 +7,13 @@
 //! length, and computing it costs less than fetching it from memory
 //! (Dao et al., "FlashAttention", 2022, section 3.1).
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::dropout::Dropout;
 use super::math::{softmax, sum2};
-use super::rows::{Sequences, wide};
+use super::product::{Matrix, Threads, multiply};
+use super::rows::{Sequences, floats, host, wide};
 
 /// Attends with queries, keys and values side by side in the rows of `qkv`: `(tokens, 3 · hidden)` to `(tokens, hidden)`.
 pub(crate) fn attention(qkv: &Tensor, sequences: &Sequences, heads: usize, mask: Dropout) -> Result<Tensor> {
@@ -51,54 +51,65 @@ enum Part {
 
 impl Head {
     /// (length, width)
-    fn part(&self, part: Part) -> Layout {
+    fn part<'a>(&self, qkv: &'a [f32], part: Part) -> Matrix<'a> {
         let row = 3 * self.hidden;
-        let offset = self.start * row + part as usize * self.hidden + self.index * self.width;
-        Layout::new((self.length, self.width).into(), vec![row, 1], offset)
+        let from = self.start * row + part as usize * self.hidden + self.index * self.width;
+        Matrix::new(&qkv[from..], (self.length, self.width), row)
     }
 
-    /// This head's columns of the rows of hidden states that belong to the sequence alone: (length, width)
-    fn columns(&self) -> Layout {
-        Layout::new((self.length, self.width).into(), vec![self.hidden, 1], self.index * self.width)
+    /// This head's columns of the rows of hidden states: (length, width)
+    fn columns<'a>(&self, hidden_states: &'a [f32]) -> Matrix<'a> {
+        let from = self.start * self.hidden + self.index * self.width;
+        Matrix::new(&hidden_states[from..], (self.length, self.width), self.hidden)
     }
 
     /// (length, length)
-    fn square(&self) -> Layout {
-        Layout::contiguous((self.length, self.length))
+    fn square<'a>(&self, values: &'a [f32]) -> Matrix<'a> {
+        Matrix::new(values, (self.length, self.length), self.length)
     }
 
     fn scale(&self) -> f32 {
         1.0 / (self.width as f32).sqrt()
     }
 
+    /// left · rightᵀ, for parts of shape (length, width).
+    fn similarities(&self, left: Matrix, right: Matrix) -> Vec<f32> {
+        let mut scores = vec![0.0; self.length * self.length];
+        multiply(left, right.transposed(), (&mut scores, self.length), Threads::One);
+        scores
+    }
+
     /// P, before dropout.
-    fn probabilities(&self, qkv: &CpuStorage) -> Result<Vec<f32>> {
-        let keys = self.part(Part::Key).transpose(0, 1)?;
-        let mut scores = product(qkv, &self.part(Part::Query), qkv, &keys)?;
-        wide(|| {
-            for row in scores.chunks_exact_mut(self.length) {
-                softmax(row, self.scale());
-            }
-        });
-        Ok(scores)
+    fn probabilities(&self, qkv: &[f32]) -> Vec<f32> {
+        let mut scores = self.similarities(self.part(qkv, Part::Query), self.part(qkv, Part::Key));
+        softmax_rows(&mut scores, self.length, self.scale());
+        scores
     }
 
-    /// Copies (length, width) into this head's columns of rows of `row` floats, `part` hidden states in.
-    fn place(&self, from: &[f32], rows: &mut [f32], row: usize, part: usize) {
-        let start = part * self.hidden + self.index * self.width;
-        for (from, row) in from.chunks_exact(self.width).zip(rows.chunks_exact_mut(row)) {
-            row[start..start + self.width].copy_from_slice(from);
+    /// O: this head's columns of the rows of hidden states that belong to the sequence alone.
+    fn forward(&self, mask: Dropout, qkv: &[f32], out: &mut [f32]) {
+        let mut weights = self.probabilities(qkv);
+        if !mask.is_off() {
+            drop_out(&mut weights, mask);
         }
+        let out = (&mut out[self.index * self.width..], self.hidden);
+        multiply(self.square(&weights), self.part(qkv, Part::Value), out, Threads::One);
     }
-}
 
-/// The product of two matrices wherever they lie.
-fn product(left: &CpuStorage, ll: &Layout, right: &CpuStorage, rl: &Layout) -> Result<Vec<f32>> {
-    let ((rows, inner), (_, width)) = (ll.shape().dims2()?, rl.shape().dims2()?);
-    let CpuStorage::F32(product) = left.matmul(right, (1, rows, width, inner), ll, rl)? else {
-        bail!("training computes in f32")
-    };
-    Ok(product)
+    /// ∂Q, ∂K, ∂V: this head's columns of the rows of three hidden states that belong to the sequence alone.
+    fn backward(&self, mask: Dropout, qkv: &[f32], grad: &[f32], out: &mut [f32]) {
+        let mut weights = self.probabilities(qkv);
+        let mut scores = self.similarities(self.columns(grad), self.part(qkv, Part::Value));
+        score_gradients(&mut weights, &mut scores, self.length, self.scale(), mask);
+        let (weights, scores) = (self.square(&weights), self.square(&scores));
+        let mut write = |part: Part, left: Matrix, right: Matrix| {
+            let from = part as usize * self.hidden + self.index * self.width;
+            multiply(left, right, (&mut out[from..], 3 * self.hidden), Threads::One);
+        };
+        write(Part::Value, weights.transposed(), self.columns(grad));
+        write(Part::Query, scores, self.part(qkv, Part::Key));
+        write(Part::Key, scores.transposed(), self.part(qkv, Part::Query));
+    }
 }
 
 impl Attention {
@@ -117,59 +128,28 @@ impl Attention {
     }
 }
 
-/// O of one sequence: rows of hidden states.
-fn sequence_forward(
-    heads: impl Iterator<Item = (Head, Dropout)>,
-    qkv: &CpuStorage,
-    out: &mut [f32],
-) -> Result<()> {
-    for (head, mask) in heads {
-        let mut weights = head.probabilities(qkv)?;
-        if !mask.is_off() {
-            wide(|| {
-                for (weight, position) in weights.iter_mut().zip(0..) {
-                    *weight *= mask.factor(position);
-                }
-            });
+wide! {
+    fn softmax_rows(scores: &mut [f32], length: usize, scale: f32) {
+        for row in scores.chunks_exact_mut(length) {
+            softmax(row, scale);
         }
-        let context = product(&CpuStorage::F32(weights), &head.square(), qkv, &head.part(Part::Value))?;
-        head.place(&context, out, head.hidden, 0);
     }
-    Ok(())
 }
 
-/// ∂Q, ∂K, ∂V of one sequence: rows of three hidden states.
-fn sequence_backward(
-    heads: impl Iterator<Item = (Head, Dropout)>,
-    qkv: &CpuStorage,
-    grad: &CpuStorage,
-    out: &mut [f32],
-) -> Result<()> {
-    for (head, mask) in heads {
-        let square = head.square();
-        let values = head.part(Part::Value).transpose(0, 1)?;
-        let probabilities = head.probabilities(qkv)?;
-        let mut scores = product(grad, &head.columns(), qkv, &values)?;
-        let weights = score_gradients(probabilities, &mut scores, head, mask);
-        let (weights, scores) = (CpuStorage::F32(weights), CpuStorage::F32(scores));
-        let row = 3 * head.hidden;
-        let dv = product(&weights, &square.transpose(0, 1)?, grad, &head.columns())?;
-        head.place(&dv, out, row, Part::Value as usize);
-        let dq = product(&scores, &square, qkv, &head.part(Part::Key))?;
-        head.place(&dq, out, row, Part::Query as usize);
-        let dk = product(&scores, &square.transpose(0, 1)?, qkv, &head.part(Part::Query))?;
-        head.place(&dk, out, row, Part::Key as usize);
+wide! {
+    fn drop_out(weights: &mut [f32], mask: Dropout) {
+        for (weight, position) in weights.iter_mut().zip(0..) {
+            *weight *= mask.factor(position);
+        }
     }
-    Ok(())
 }
 
-/// Turns ∂O·Vᵀ into ∂S/√d in place, and P into M∘P.
-fn score_gradients(mut probabilities: Vec<f32>, scores: &mut [f32], head: Head, mask: Dropout) -> Vec<f32> {
-    let scale = head.scale();
-    wide(|| {
-        let rows = probabilities.chunks_exact_mut(head.length).zip(scores.chunks_exact_mut(head.length));
+wide! {
+    /// Turns ∂O·Vᵀ into ∂S/√d, and P into M∘P, both in place.
+    fn score_gradients(probabilities: &mut [f32], scores: &mut [f32], length: usize, scale: f32, mask: Dropout) {
+        let rows = probabilities.chunks_exact_mut(length).zip(scores.chunks_exact_mut(length));
         for (row, (p, ds)) in rows.enumerate() {
-            let first = (row * head.length) as u32;
+            let first = (row * length) as u32;
             if !mask.is_off() {
                 for (ds, position) in ds.iter_mut().zip(first..) {
                     *ds *= mask.factor(position);
@@ -185,8 +165,7 @@ fn score_gradients(mut probabilities: Vec<f32>, scores: &mut [f32], head: Head, 
                 }
             }
         }
-    });
-    probabilities
+    }
 }
 
 impl CustomOp1 for Attention {
@@ -195,17 +174,17 @@ impl CustomOp1 for Attention {
     }
 
     fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        if layout.contiguous_offsets().is_none_or(|(start, _)| start != 0) {
-            bail!("attention needs contiguous input");
-        }
         let (tokens, row) = layout.shape().dims2()?;
         let hidden = row / 3;
+        let qkv = floats(qkv, layout)?;
         let mut out = vec![0.0; tokens * hidden];
         let sequences: Vec<_> =
             self.sequences.ranges().zip(self.sequences.split_mut(&mut out, hidden)).collect();
-        sequences.into_par_iter().enumerate().with_max_len(1).try_for_each(|(index, (range, out))| {
-            sequence_forward(self.heads(index, range.start, range.len(), hidden), qkv, out)
-        })?;
+        sequences.into_par_iter().enumerate().with_max_len(1).for_each(|(index, (range, out))| {
+            for (head, mask) in self.heads(index, range.start, range.len(), hidden) {
+                head.forward(mask, qkv, out);
+            }
+        });
         Ok((CpuStorage::F32(out), (tokens, hidden).into()))
     }
 
@@ -213,17 +192,17 @@ impl CustomOp1 for Attention {
         let (tokens, row) = qkv.dims2()?;
         let hidden = row / 3;
         let grad = grad.contiguous()?;
-        let (qkv_storage, _) = qkv.storage_and_layout();
-        let Storage::Cpu(qkv_host) = &*qkv_storage else { bail!("training runs on the CPU") };
+        let (qkv_storage, qkv_layout) = qkv.storage_and_layout();
         let (grad_storage, grad_layout) = grad.storage_and_layout();
-        let grad_host = super::rows::host(&grad_storage, grad_layout)?;
+        let (qkv_host, grad_host) = (host(&qkv_storage, qkv_layout)?, host(&grad_storage, grad_layout)?);
         let mut out = vec![0.0; tokens * row];
         let sequences: Vec<_> =
             self.sequences.ranges().zip(self.sequences.split_mut(&mut out, row)).collect();
-        sequences.into_par_iter().enumerate().with_max_len(1).try_for_each(|(index, (range, out))| {
-            let grad = CpuStorage::F32(grad_host[range.start * hidden..range.end * hidden].to_vec());
-            sequence_backward(self.heads(index, range.start, range.len(), hidden), qkv_host, &grad, out)
-        })?;
+        sequences.into_par_iter().enumerate().with_max_len(1).for_each(|(index, (range, out))| {
+            for (head, mask) in self.heads(index, range.start, range.len(), hidden) {
+                head.backward(mask, qkv_host, grad_host, out);
+            }
+        });
         Tensor::from_vec(out, (tokens, row), qkv.device()).map(Some)
     }
 }

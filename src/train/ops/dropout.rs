@@ -79,6 +79,15 @@ pub(crate) fn dropout(x: &Tensor, mask: Dropout) -> Result<Tensor> {
     if mask.is_off() { Ok(x.clone()) } else { x.contiguous()?.apply_op1(DropoutOp(mask)) }
 }
 
+wide! {
+    /// y = mask∘x
+    pub(super) fn masked(y: &mut [f32], x: &[f32], mask: Dropout) {
+        for ((y, x), position) in y.iter_mut().zip(x).zip(0..) {
+            *y = x * mask.factor(position);
+        }
+    }
+}
+
 struct DropoutOp(Dropout);
 
 impl DropoutOp {
@@ -86,12 +95,7 @@ impl DropoutOp {
         let mut y = vec![0.0; x.len()];
         let chunk = parallel_chunks();
         y.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).enumerate().for_each(|(part, (y, x))| {
-            let mask = self.0.part(part);
-            wide(|| {
-                for ((y, x), position) in y.iter_mut().zip(x).zip(0..) {
-                    *y = x * mask.factor(position);
-                }
-            });
+            masked(y, x, self.0.part(part));
         });
         y
     }

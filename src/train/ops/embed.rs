@@ -47,17 +47,14 @@ impl CustomOp3 for Embed {
         let mut sum = vec![0.0; self.tokens.len() * width];
         let rows = rows_a_task(width);
         sum.par_chunks_mut(rows * width).zip(self.tokens.par_chunks(rows)).for_each(|(sum, tokens)| {
-            wide(|| {
-                for (sum, token) in sum.chunks_exact_mut(width).zip(tokens) {
-                    let parts = row(word, token.word, width)
-                        .iter()
-                        .zip(row(position, token.position, width))
-                        .zip(row(token_type, token.token_type, width));
-                    for (sum, ((word, position), token_type)) in sum.iter_mut().zip(parts) {
-                        *sum = word + position + token_type;
-                    }
-                }
-            });
+            for (sum, token) in sum.chunks_exact_mut(width).zip(tokens) {
+                add_three(
+                    sum,
+                    row(word, token.word, width),
+                    row(position, token.position, width),
+                    row(token_type, token.token_type, width),
+                );
+            }
         });
         Ok((CpuStorage::F32(sum), (self.tokens.len(), width).into()))
     }
@@ -89,15 +86,27 @@ impl Embed {
         let (storage, layout) = grad.storage_and_layout();
         let grad = host(&storage, layout)?;
         let mut sums = vec![0.0; table.elem_count()];
-        wide(|| {
-            for (token, grad) in self.tokens.iter().zip(grad.chunks_exact(width)) {
-                let start = index(token) as usize * width;
-                for (sum, grad) in sums[start..start + width].iter_mut().zip(grad) {
-                    *sum += grad;
-                }
-            }
-        });
+        for (token, grad) in self.tokens.iter().zip(grad.chunks_exact(width)) {
+            let start = index(token) as usize * width;
+            add_to(&mut sums[start..start + width], grad);
+        }
         Tensor::from_vec(sums, table.shape(), table.device())
+    }
+}
+
+wide! {
+    fn add_three(sum: &mut [f32], a: &[f32], b: &[f32], c: &[f32]) {
+        for (((sum, a), b), c) in sum.iter_mut().zip(a).zip(b).zip(c) {
+            *sum = a + b + c;
+        }
+    }
+}
+
+wide! {
+    fn add_to(sum: &mut [f32], x: &[f32]) {
+        for (sum, x) in sum.iter_mut().zip(x) {
+            *sum += x;
+        }
     }
 }
 

@@ -2,15 +2,16 @@
 //!
 //! y = act(xWᵀ + b). Backwards, with ∂z = ∂y∘act′(z): ∂x = ∂z·W, ∂W = ∂zᵀ·x, ∂b = Σ ∂z over rows.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use crate::encoder::HiddenAct;
 
-use super::math::{activate, activate_slope};
+use super::math::{activate, activation_slopes};
+use super::product::{Matrix, Threads, multiply};
 use super::rows::{floats, host, rows_a_task, sum_rows, wide};
 
 /// xWᵀ + b, for `weight` of shape (out, in).
@@ -50,11 +51,13 @@ impl CustomOp3 for Linear {
     ) -> Result<(CpuStorage, Shape)> {
         let (rows, inner) = xl.shape().dims2()?;
         let (width, _) = wl.shape().dims2()?;
-        let product = x.matmul(weight, (1, rows, width, inner), xl, &wl.transpose(0, 1)?)?;
-        let CpuStorage::F32(mut y) = product else { bail!("training computes in f32") };
+        let x = Matrix::new(floats(x, xl)?, (rows, inner), inner);
+        let weight = Matrix::new(floats(weight, wl)?, (width, inner), inner);
         let bias = floats(bias, bl)?;
+        let mut y = vec![0.0; rows * width];
+        multiply(x, weight.transposed(), (&mut y, width), Threads::All);
         match self.activation {
-            None => y.par_chunks_mut(rows_a_task(width) * width).for_each(|y| wide(|| add_bias(y, bias))),
+            None => y.par_chunks_mut(rows_a_task(width) * width).for_each(|y| add_bias(y, bias)),
             Some(activation) => {
                 let before = activate_rows(&mut y, bias, activation);
                 let _ = self.before.set(before);
@@ -71,33 +74,34 @@ impl CustomOp3 for Linear {
         _y: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let grad = self.before_activation(&grad.contiguous()?)?;
-        let dx = grad.matmul(weight)?;
-        let dw = grad.t()?.matmul(x)?;
-        let db = column_sums(&grad)?;
-        Ok((Some(dx), Some(dw), Some(db)))
+        let grad = grad.contiguous()?;
+        let (grad_storage, grad_layout) = grad.storage_and_layout();
+        let (x_storage, x_layout) = x.storage_and_layout();
+        let (weight_storage, weight_layout) = weight.storage_and_layout();
+        let ((rows, inner), (width, _)) = (x.dims2()?, weight.dims2()?);
+        let dz = self.before_activation(host(&grad_storage, grad_layout)?);
+        let x = Matrix::new(host(&x_storage, x_layout)?, (rows, inner), inner);
+        let weight = Matrix::new(host(&weight_storage, weight_layout)?, (width, inner), inner);
+        let (mut dx, mut dw) = (vec![0.0; rows * inner], vec![0.0; width * inner]);
+        let out = Matrix::new(&dz, (rows, width), width);
+        multiply(out, weight, (&mut dx, inner), Threads::All);
+        multiply(out.transposed(), x, (&mut dw, inner), Threads::All);
+        let db = sum_rows(rows, width, |rows, sum| add_rows(sum, &dz[rows.start * width..rows.end * width]));
+        let tensor = |values, shape: &[usize]| Tensor::from_vec(values, shape, grad.device()).map(Some);
+        Ok((tensor(dx, &[rows, inner])?, tensor(dw, &[width, inner])?, tensor(db, &[width])?))
     }
 }
 
 impl Linear {
     /// ∂z = ∂y∘act′(z).
-    fn before_activation(&self, grad: &Tensor) -> Result<Tensor> {
-        let Some(activation) = self.activation else { return Ok(grad.clone()) };
+    fn before_activation<'a>(&self, dy: &'a [f32]) -> Cow<'a, [f32]> {
+        let Some(activation) = self.activation else { return dy.into() };
         let before = self.before.get().expect("a graph runs forwards before it runs backwards");
-        let (storage, layout) = grad.storage_and_layout();
-        let dy = host(&storage, layout)?;
         let mut dz = vec![0.0; dy.len()];
         let floats = rows_a_task(1);
-        dz.par_chunks_mut(floats).zip(dy.par_chunks(floats)).zip(before.par_chunks(floats)).for_each(
-            |((dz, dy), z)| {
-                wide(|| {
-                    for ((dz, dy), z) in dz.iter_mut().zip(dy).zip(z) {
-                        *dz = dy * activate_slope(activation, *z);
-                    }
-                });
-            },
-        );
-        Tensor::from_vec(dz, grad.shape(), grad.device())
+        let tasks = dz.par_chunks_mut(floats).zip(dy.par_chunks(floats)).zip(before.par_chunks(floats));
+        tasks.for_each(|((dz, dy), z)| multiply_slopes(dz, dy, z, activation));
+        dz.into()
     }
 }
 
@@ -105,42 +109,52 @@ impl Linear {
 fn activate_rows(y: &mut [f32], bias: &[f32], activation: HiddenAct) -> Vec<f32> {
     let mut before = vec![0.0; y.len()];
     let floats = rows_a_task(bias.len()) * bias.len();
-    y.par_chunks_mut(floats).zip(before.par_chunks_mut(floats)).for_each(|(y, before)| {
-        wide(|| {
-            add_bias(y, bias);
-            before.copy_from_slice(y);
-            for y in y {
-                *y = activate(activation, *y);
-            }
-        });
-    });
+    let tasks = y.par_chunks_mut(floats).zip(before.par_chunks_mut(floats));
+    tasks.for_each(|(y, before)| add_bias_and_activate(y, before, bias, activation));
     before
 }
 
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
-fn add_bias(y: &mut [f32], bias: &[f32]) {
-    for row in y.chunks_exact_mut(bias.len()) {
-        for (y, bias) in row.iter_mut().zip(bias) {
-            *y += bias;
+wide! {
+    fn add_bias(y: &mut [f32], bias: &[f32]) {
+        for row in y.chunks_exact_mut(bias.len()) {
+            for (y, bias) in row.iter_mut().zip(bias) {
+                *y += bias;
+            }
         }
     }
 }
 
-fn column_sums(grad: &Tensor) -> Result<Tensor> {
-    let (rows, width) = grad.dims2()?;
-    let (storage, layout) = grad.storage_and_layout();
-    let dz = host(&storage, layout)?;
-    let sums = sum_rows(rows, width, |rows, sum| {
-        wide(|| {
-            for row in dz[rows.start * width..rows.end * width].chunks_exact(width) {
-                for (sum, dz) in sum.iter_mut().zip(row) {
-                    *sum += dz;
-                }
+wide! {
+    fn add_bias_and_activate(y: &mut [f32], before: &mut [f32], bias: &[f32], activation: HiddenAct) {
+        let rows = y.chunks_exact_mut(bias.len()).zip(before.chunks_exact_mut(bias.len()));
+        for (y, before) in rows {
+            for ((y, before), bias) in y.iter().zip(before.iter_mut()).zip(bias) {
+                *before = y + bias;
             }
-        });
-    });
-    Tensor::from_vec(sums, width, grad.device())
+            activate(activation, before, y);
+        }
+    }
+}
+
+wide! {
+    /// dz = dy∘act′(z)
+    fn multiply_slopes(dz: &mut [f32], dy: &[f32], z: &[f32], activation: HiddenAct) {
+        activation_slopes(activation, z, dz);
+        for (dz, dy) in dz.iter_mut().zip(dy) {
+            *dz *= dy;
+        }
+    }
+}
+
+wide! {
+    /// Adds rows to `sum`.
+    fn add_rows(sum: &mut [f32], rows: &[f32]) {
+        for row in rows.chunks_exact(sum.len()) {
+            for (sum, x) in sum.iter_mut().zip(row) {
+                *sum += x;
+            }
+        }
+    }
 }
 
 #[cfg(test)]

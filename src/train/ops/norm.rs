@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::dropout::Dropout;
+use super::dropout::{Dropout, masked};
 use super::math::{sum, sum2};
 use super::rows::{floats, host, rows_a_task, sum_rows, wide};
 
@@ -67,17 +67,8 @@ impl Normalization {
                 let mask = self.mask.part(task);
                 let start = task * rows * width;
                 let residual = residual.map(|residual| &residual[start..start + x.len()]);
-                wide(|| {
-                    add(normal, x, residual, mask);
-                    for ((y, normal), inverse) in
-                        y.chunks_exact_mut(width).zip(normal.chunks_exact_mut(width)).zip(inverse)
-                    {
-                        *inverse = normalize(normal, self.eps);
-                        for (((y, normal), gamma), beta) in y.iter_mut().zip(normal).zip(gamma).zip(beta) {
-                            *y = *normal * gamma + beta;
-                        }
-                    }
-                });
+                add(normal, x, residual, mask);
+                normalize_rows(y, normal, inverse, gamma, beta, self.eps);
             });
         // A graph is run forwards once; were it run twice, the values would be the same.
         let _ = self.saved.set((normal, inverse));
@@ -95,44 +86,50 @@ impl Normalization {
         let gamma = &gamma[..width];
         let tensor = |values: Vec<f32>| Tensor::from_vec(values, grad.shape(), grad.device());
         let residual = residual_gradient(dy, normal, inverse, gamma);
-        let x = if self.mask.is_off() { None } else { Some(self.masked(&residual, width)) };
+        let x = if self.mask.is_off() { None } else { Some(self.dropped(&residual, width)) };
         let residual = tensor(residual)?;
         let x = x.map_or_else(|| Ok(residual.clone()), tensor)?;
         let norm = Tensor::from_vec(norm_gradient(dy, normal, width), (2, width), grad.device())?;
         Ok(NormGradients { x, residual, norm })
     }
 
-    fn masked(&self, gradient: &[f32], width: usize) -> Vec<f32> {
-        let mut masked = vec![0.0; gradient.len()];
+    fn dropped(&self, gradient: &[f32], width: usize) -> Vec<f32> {
+        let mut dropped = vec![0.0; gradient.len()];
         let floats = rows_a_task(width) * width;
-        masked.par_chunks_mut(floats).zip(gradient.par_chunks(floats)).enumerate().for_each(
-            |(task, (masked, gradient))| {
-                let mask = self.mask.part(task);
-                wide(|| {
-                    for ((masked, gradient), position) in masked.iter_mut().zip(gradient).zip(0..) {
-                        *masked = gradient * mask.factor(position);
-                    }
-                });
-            },
-        );
-        masked
+        let tasks = dropped.par_chunks_mut(floats).zip(gradient.par_chunks(floats)).enumerate();
+        tasks.for_each(|(task, (dropped, gradient))| masked(dropped, gradient, self.mask.part(task)));
+        dropped
     }
 }
 
-/// sum = residual + dropout(x).
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
-fn add(sum: &mut [f32], x: &[f32], residual: Option<&[f32]>, mask: Dropout) {
-    match residual {
-        None => sum.copy_from_slice(x),
-        Some(residual) if mask.is_off() => {
-            for ((sum, x), residual) in sum.iter_mut().zip(x).zip(residual) {
-                *sum = residual + x;
+wide! {
+    /// sum = residual + dropout(x).
+    fn add(sum: &mut [f32], x: &[f32], residual: Option<&[f32]>, mask: Dropout) {
+        match residual {
+            None => sum.copy_from_slice(x),
+            Some(residual) if mask.is_off() => {
+                for ((sum, x), residual) in sum.iter_mut().zip(x).zip(residual) {
+                    *sum = residual + x;
+                }
+            }
+            Some(residual) => {
+                for (((sum, x), residual), position) in sum.iter_mut().zip(x).zip(residual).zip(0..) {
+                    *sum = residual + x * mask.factor(position);
+                }
             }
         }
-        Some(residual) => {
-            for (((sum, x), residual), position) in sum.iter_mut().zip(x).zip(residual).zip(0..) {
-                *sum = residual + x * mask.factor(position);
+    }
+}
+
+wide! {
+    /// Replaces rows by x̂, notes 1/√(σ² + ε) of each, and y = γ∘x̂ + β.
+    fn normalize_rows(y: &mut [f32], rows: &mut [f32], inverse: &mut [f32], gamma: &[f32], beta: &[f32], eps: f32) {
+        let width = gamma.len();
+        let rows = y.chunks_exact_mut(width).zip(rows.chunks_exact_mut(width)).zip(inverse);
+        for ((y, normal), inverse) in rows {
+            *inverse = normalize(normal, eps);
+            for (((y, normal), gamma), beta) in y.iter_mut().zip(normal).zip(gamma).zip(beta) {
+                *y = *normal * gamma + beta;
             }
         }
     }
@@ -160,22 +157,37 @@ fn residual_gradient(dy: &[f32], normal: &[f32], inverse: &[f32], gamma: &[f32])
         .zip(dy.par_chunks(rows * width))
         .zip(normal.par_chunks(rows * width))
         .zip(inverse.par_chunks(rows))
-        .for_each(|(((dh, dy), normal), inverse)| {
-            wide(|| {
-                let rows = dh.chunks_exact_mut(width).zip(dy.chunks_exact(width));
-                for (((dh, dy), normal), inverse) in rows.zip(normal.chunks_exact(width)).zip(inverse) {
-                    for ((g, dy), gamma) in dh.iter_mut().zip(dy).zip(gamma) {
-                        *g = dy * gamma;
-                    }
-                    let mean = sum(dh, |g| g) / width as f32;
-                    let along = sum2(dh, normal, |g, normal| g * normal) / width as f32;
-                    for (g, normal) in dh.iter_mut().zip(normal) {
-                        *g = (*g - mean - normal * along) * inverse;
-                    }
-                }
-            });
-        });
+        .for_each(|(((dh, dy), normal), inverse)| residual_gradient_rows(dh, dy, normal, inverse, gamma));
     dh
+}
+
+wide! {
+    fn residual_gradient_rows(dh: &mut [f32], dy: &[f32], normal: &[f32], inverse: &[f32], gamma: &[f32]) {
+        let width = gamma.len();
+        let rows = dh.chunks_exact_mut(width).zip(dy.chunks_exact(width));
+        for (((dh, dy), normal), inverse) in rows.zip(normal.chunks_exact(width)).zip(inverse) {
+            for ((g, dy), gamma) in dh.iter_mut().zip(dy).zip(gamma) {
+                *g = dy * gamma;
+            }
+            let mean = sum(dh, |g| g) / width as f32;
+            let along = sum2(dh, normal, |g, normal| g * normal) / width as f32;
+            for (g, normal) in dh.iter_mut().zip(normal) {
+                *g = (*g - mean - normal * along) * inverse;
+            }
+        }
+    }
+}
+
+wide! {
+    fn add_norm_gradient(gamma: &mut [f32], beta: &mut [f32], dy: &[f32], normal: &[f32]) {
+        let width = gamma.len();
+        for (dy, normal) in dy.chunks_exact(width).zip(normal.chunks_exact(width)) {
+            for (((gamma, beta), dy), normal) in gamma.iter_mut().zip(beta.iter_mut()).zip(dy).zip(normal) {
+                *gamma += dy * normal;
+                *beta += dy;
+            }
+        }
+    }
 }
 
 /// ∂γ, then ∂β.
@@ -183,16 +195,7 @@ fn norm_gradient(dy: &[f32], normal: &[f32], width: usize) -> Vec<f32> {
     sum_rows(dy.len() / width, 2 * width, |rows, sums| {
         let range = rows.start * width..rows.end * width;
         let (gamma, beta) = sums.split_at_mut(width);
-        wide(|| {
-            let rows = dy[range.clone()].chunks_exact(width).zip(normal[range].chunks_exact(width));
-            for (dy, normal) in rows {
-                for (((gamma, beta), dy), normal) in gamma.iter_mut().zip(beta.iter_mut()).zip(dy).zip(normal)
-                {
-                    *gamma += dy * normal;
-                    *beta += dy;
-                }
-            }
-        });
+        add_norm_gradient(gamma, beta, &dy[range.clone()], &normal[range]);
     })
 }
 

@@ -22,16 +22,9 @@ impl CustomOp1 for MeanPool {
         let (_, width) = layout.shape().dims2()?;
         let x = floats(x, layout)?;
         let mut means = vec![0.0; self.sequences.len() * width];
-        wide(|| {
-            for (mean, range) in means.chunks_exact_mut(width).zip(self.sequences.ranges()) {
-                let share = 1.0 / range.len() as f32;
-                for row in x[range.start * width..range.end * width].chunks_exact(width) {
-                    for (mean, x) in mean.iter_mut().zip(row) {
-                        *mean += x * share;
-                    }
-                }
-            }
-        });
+        for (mean, range) in means.chunks_exact_mut(width).zip(self.sequences.ranges()) {
+            add_mean(mean, &x[range.start * width..range.end * width]);
+        }
         Ok((CpuStorage::F32(means), (self.sequences.len(), width).into()))
     }
 
@@ -41,17 +34,34 @@ impl CustomOp1 for MeanPool {
         let (storage, layout) = grad.storage_and_layout();
         let grad = host(&storage, layout)?;
         let mut dx = vec![0.0; x.elem_count()];
-        wide(|| {
-            for (grad, range) in grad.chunks_exact(width).zip(self.sequences.ranges()) {
-                let share = 1.0 / range.len() as f32;
-                for row in dx[range.start * width..range.end * width].chunks_exact_mut(width) {
-                    for (dx, grad) in row.iter_mut().zip(grad) {
-                        *dx = grad * share;
-                    }
-                }
-            }
-        });
+        for (grad, range) in grad.chunks_exact(width).zip(self.sequences.ranges()) {
+            spread(&mut dx[range.start * width..range.end * width], grad);
+        }
         Tensor::from_vec(dx, x.shape(), x.device()).map(Some)
+    }
+}
+
+wide! {
+    /// Adds the mean of rows to `mean`.
+    fn add_mean(mean: &mut [f32], rows: &[f32]) {
+        let share = mean.len() as f32 / rows.len() as f32;
+        for row in rows.chunks_exact(mean.len()) {
+            for (mean, x) in mean.iter_mut().zip(row) {
+                *mean += x * share;
+            }
+        }
+    }
+}
+
+wide! {
+    /// Gives each row its share of `grad`.
+    fn spread(rows: &mut [f32], grad: &[f32]) {
+        let share = grad.len() as f32 / rows.len() as f32;
+        for row in rows.chunks_exact_mut(grad.len()) {
+            for (x, grad) in row.iter_mut().zip(grad) {
+                *x = grad * share;
+            }
+        }
     }
 }
 

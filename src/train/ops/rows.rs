@@ -1,10 +1,9 @@
 //! Rows of floats: where they lie, and how work on them is shared out.
 
 use std::ops::Range;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use candle_core::{CpuStorage, Layout, Result, Storage, bail};
-use pulp::Arch;
 use rayon::prelude::*;
 
 /// Floats that one task works on: enough to pay for the hand-over, few enough to stay in cache.
@@ -13,16 +12,16 @@ const CHUNK: usize = 1 << 14;
 /// Rows whose sum one task takes; part of the result, since floats do not add up in any order.
 const SUM_ROWS: usize = 256;
 
-static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
-
-/// Runs a kernel compiled for the widest vectors that this processor has.
-///
-/// The closure and what it calls must be inlined, or it stays compiled for the oldest processor.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
-pub(super) fn wide<R>(kernel: impl FnOnce() -> R) -> R {
-    ARCH.dispatch(kernel)
+/// Makes a function that is compiled for several generations of processors and runs as the one at hand can. Functions that
+/// it calls must be inlined, or they stay compiled for the oldest.
+macro_rules! wide {
+    ($(#[$attribute:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $return:ty)? $body:block) => {
+        $(#[$attribute])*
+        #[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+        $visibility fn $name($($argument: $type),*) $(-> $return)? $body
+    };
 }
+pub(in crate::train) use wide;
 
 /// The sequences of a packed batch: sequence `i` is rows `offsets[i]..offsets[i + 1]`.
 #[derive(Debug, Clone)]

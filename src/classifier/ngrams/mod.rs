@@ -11,149 +11,21 @@
 use std::collections::HashMap;
 
 use ahash::AHashMap;
-use rayon::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::config::HeadConfig;
-use crate::request::{Field, RequestText};
 use crate::tokenizer::TokenSpan;
 
-/// Characters that are read from the start of a long text.
-const HEAD_CHARS: usize = 220;
-/// Characters that are read from its end.
-const TAIL_CHARS: usize = 80;
-/// Longest n-gram, in characters.
-const MAX_N: usize = 3;
-/// Bits of a character in a key.
-const CHAR_BITS: u32 = 21;
-/// Marks n-grams of the title alone.
-const TITLE_KEY: u64 = 1 << 63;
-/// Length of the title's part of the vector; the other part has length 1.
-const TITLE_LENGTH: f32 = 0.7;
+mod document;
+mod vocabulary;
+
+pub(crate) use document::NgramDocument;
+pub(crate) use vocabulary::{NgramVector, NgramVocabulary};
+
+use document::Gram;
+
 /// Steps of a weight on each side of zero.
 const WEIGHT_STEPS: f32 = 127.0;
-
-/// One occurrence of an n-gram.
-#[derive(Debug, Clone, Copy)]
-struct Gram {
-    /// Its characters and whether it is of the title's part; different n-grams have different keys.
-    key: u64,
-    /// Place of its first character in [`NgramDocument::places`].
-    first: u32,
-    /// Number of its characters.
-    len: u8,
-}
-
-/// The n-grams of a text.
-#[derive(Debug, Clone)]
-pub(crate) struct NgramDocument {
-    /// Where each character stands; `None` for what separates title, head and tail.
-    places: Vec<Option<TokenSpan>>,
-    grams: Vec<Gram>,
-}
-
-impl NgramDocument {
-    pub(crate) fn new(text: &RequestText) -> Self {
-        let title = characters(text, Field::Title);
-        let words = characters(text, Field::Text);
-        let (head, tail) = if words.len() > HEAD_CHARS + TAIL_CHARS {
-            (&words[..HEAD_CHARS], &words[words.len() - TAIL_CHARS..])
-        } else {
-            (&words[..], &[][..])
-        };
-        let mut document = Self { places: Vec::new(), grams: Vec::new() };
-        document.add(&title, TITLE_KEY);
-        document.add(&[&title, head, tail].join(&('\n', None)), 0);
-        document
-    }
-
-    fn add(&mut self, characters: &[(char, Option<TokenSpan>)], part: u64) {
-        let offset = self.places.len();
-        self.places.extend(characters.iter().map(|(_, place)| place));
-        for start in 0..characters.len() {
-            let mut key = 0;
-            for (len, (c, _)) in (1..).zip(characters[start..].iter().take(MAX_N)) {
-                key = key << CHAR_BITS | u64::from(u32::from(*c));
-                self.grams.push(Gram { key: key | part, first: (offset + start) as u32, len });
-            }
-        }
-    }
-
-    /// The keys of the n-grams, as often as they occur.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = u64> {
-        self.grams.iter().map(|gram| gram.key)
-    }
-}
-
-/// The visible characters of a field in lower case, with their places.
-fn characters(text: &RequestText, field: Field) -> Vec<(char, Option<TokenSpan>)> {
-    let words = text.normalized(field);
-    words
-        .char_indices()
-        .filter(|(_, c)| !c.is_whitespace())
-        .map(|(start, c)| {
-            let place = TokenSpan { field, start, end: start + c.len_utf8() };
-            // A few characters become two in lower case; the first will do.
-            (c.to_lowercase().next().unwrap_or(c), Some(place))
-        })
-        .collect()
-}
-
-/// A sparse vector: features, rising, with their values.
-pub(crate) type NgramVector = Vec<(u32, f32)>;
-
-/// The n-grams that a model knows.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct NgramVocabulary {
-    /// By key, rising.
-    keys: Vec<u64>,
-    /// How much each says, in the order of the keys: 1 + ln((1 + texts) / (1 + texts that have it)).
-    idf: Vec<f32>,
-    features: AHashMap<u64, u32>,
-}
-
-impl NgramVocabulary {
-    /// Puts n-grams in order; `entries` are keys with their idf.
-    pub(crate) fn new(mut entries: Vec<(u64, f32)>) -> Self {
-        entries.sort_unstable_by_key(|(key, _)| *key);
-        let features = entries.iter().zip(0..).map(|((key, _), feature)| (*key, feature)).collect();
-        let (keys, idf) = entries.into_iter().unzip();
-        Self { keys, idf, features }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.keys.len()
-    }
-
-    /// Key and idf of a feature.
-    pub(crate) fn entry(&self, feature: usize) -> (u64, f32) {
-        (self.keys[feature], self.idf[feature])
-    }
-
-    /// The vector of a text.
-    pub(crate) fn vector(&self, document: &NgramDocument) -> NgramVector {
-        let mut found: Vec<u32> =
-            document.keys().filter_map(|key| self.features.get(&key).copied()).collect();
-        found.sort_unstable();
-        let mut vector: NgramVector = found
-            .chunk_by(|a, b| a == b)
-            .map(|same| (same[0], (1.0 + (same.len() as f32).ln()) * self.idf[same[0] as usize]))
-            .collect();
-        // Keys of the title's part are the largest, so its features come last.
-        let title = vector.partition_point(|(feature, _)| self.keys[*feature as usize] < TITLE_KEY);
-        let (words, title) = vector.split_at_mut(title);
-        rescale(words, 1.0);
-        rescale(title, TITLE_LENGTH);
-        vector
-    }
-}
-
-fn rescale(part: &mut [(u32, f32)], length: f32) {
-    let norm = part.iter().map(|(_, value)| value * value).sum::<f32>().sqrt();
-    for (_, value) in part {
-        *value *= length / norm;
-    }
-}
 
 /// The n-grams' part in one head.
 #[derive(Debug, Clone)]
@@ -202,13 +74,9 @@ impl NgramHead {
 
     /// What one unit of a feature adds to the score of `label` beyond the mean over the labels.
     fn above_mean(&self, feature: u32, label: usize) -> f32 {
-        let weights: Vec<f32> = self.weights_of(feature).collect();
+        let weights = self.row(feature).iter().zip(&self.scale);
+        let weights: Vec<f32> = weights.map(|(weight, scale)| f32::from(*weight) * scale).collect();
         weights[label] - weights.iter().sum::<f32>() / weights.len() as f32
-    }
-
-    /// What one unit of a feature adds to the score of each label.
-    fn weights_of(&self, feature: u32) -> impl Iterator<Item = f32> {
-        self.row(feature).iter().zip(&self.scale).map(|(weight, scale)| f32::from(*weight) * scale)
     }
 
     fn row(&self, feature: u32) -> &[i8] {
@@ -216,9 +84,6 @@ impl NgramHead {
         &self.weights[feature as usize * labels..][..labels]
     }
 }
-
-/// How the scores of one head come from those of all: (labels of the head, labels of all heads).
-pub(crate) type ScoreMix = Vec<Vec<f32>>;
 
 /// A linear model over n-grams for every head of a classifier.
 #[derive(Debug, Clone)]
@@ -305,21 +170,6 @@ impl NgramModel {
         safetensors::serialize(views, None)
     }
 
-    /// The model whose scores are, for each head, the mix of the scores of all heads of this one.
-    pub(crate) fn mixed(&self, mixes: &[ScoreMix]) -> Self {
-        // (features, scores), and the biases
-        let weights: Vec<f32> = (0..self.vocabulary.len() as u32)
-            .flat_map(|feature| self.heads.iter().flat_map(move |head| head.weights_of(feature)))
-            .collect();
-        let biases: Vec<f32> = self.heads.iter().flat_map(|head| &head.bias).copied().collect();
-        let dot = |mix: &[f32], scores: &[f32]| mix.iter().zip(scores).map(|(a, b)| a * b).sum::<f32>();
-        let column = |mix: &Vec<f32>| {
-            (weights.chunks_exact(biases.len()).map(|row| dot(mix, row)).collect(), dot(mix, &biases))
-        };
-        let head = |mix: &ScoreMix| NgramHead::quantized(&mix.par_iter().map(column).collect::<Vec<_>>());
-        Self { vocabulary: self.vocabulary.clone(), heads: mixes.iter().map(head).collect() }
-    }
-
     /// The scores of every head for a text's vector.
     pub(crate) fn scores(&self, vector: &[(u32, f32)]) -> Vec<Vec<f32>> {
         self.heads.iter().map(|head| head.scores(vector)).collect()
@@ -334,7 +184,7 @@ impl NgramModel {
         label: usize,
     ) -> Vec<(TokenSpan, f32)> {
         let values: AHashMap<u32, f32> = vector.iter().copied().collect();
-        let feature = |gram: &Gram| self.vocabulary.features.get(&gram.key).copied();
+        let feature = |gram: &Gram| self.vocabulary.feature(gram.key);
         let mut counts: AHashMap<u32, f32> = AHashMap::new();
         for found in document.grams.iter().filter_map(feature) {
             *counts.entry(found).or_default() += 1.0;
@@ -383,6 +233,7 @@ mod tests {
     use super::*;
     use crate::classifier::Problem;
     use crate::label::LabelSet;
+    use crate::request::RequestText;
 
     fn document(title: &str, text: &str) -> NgramDocument {
         NgramDocument::new(&RequestText::new(title, text).unwrap())
@@ -407,31 +258,6 @@ mod tests {
     }
 
     #[test]
-    fn title_and_text_are_scaled_apart() {
-        let document = document("路灯", "路灯不亮，路灯坏了");
-        let vector = model(&document).vocabulary.vector(&document);
-        let squares: f32 = vector.iter().map(|(_, value)| value * value).sum();
-        assert!((squares - (1.0 + TITLE_LENGTH * TITLE_LENGTH)).abs() < 1e-5);
-        assert!(vector.is_sorted_by_key(|(feature, _)| *feature));
-    }
-
-    #[test]
-    fn only_head_and_tail_of_a_long_text_are_read() {
-        let long = format!("{}{}{}", "甲".repeat(220), "乙".repeat(500), "丙".repeat(80));
-        let keys: Vec<u64> = document("", &long).keys().collect();
-        let key = |c: char| u64::from(u32::from(c));
-        assert!(keys.contains(&key('甲')) && keys.contains(&key('丙')) && !keys.contains(&key('乙')));
-        let across = (key('甲') << CHAR_BITS) | key('丙');
-        assert!(!keys.contains(&across), "head and tail are no neighbours");
-    }
-
-    #[test]
-    fn traditional_characters_and_capitals_make_no_difference() {
-        let keys = |text: &str| document("", text).keys().collect::<Vec<_>>();
-        assert_eq!(keys("路燈 LED 壞了"), keys("路灯led坏了"));
-    }
-
-    #[test]
     fn what_characters_contribute_adds_up_to_the_score_above_the_mean() {
         let document = document("路灯", "路灯不亮，路灯坏了");
         let model = model(&document);
@@ -442,23 +268,6 @@ mod tests {
         let shares: f32 = model.contributions(&document, &vector, 0).iter().map(|(_, share)| share).sum();
         // What separates title and text is no part of either, so its share of an n-gram is nobody's.
         assert!(shares > 0.8 * above_mean && shares <= above_mean, "{shares} of {above_mean}");
-    }
-
-    #[test]
-    fn a_mixed_model_gives_mixed_scores() {
-        let document = document("路灯", "路灯不亮，路灯坏了");
-        let one_head = model(&document);
-        let even = NgramHead::quantized(&[(vec![0.3; one_head.vocabulary.len()], -1.0)]);
-        let two_heads = NgramModel { heads: vec![one_head.heads[0].clone(), even], ..one_head };
-        let vector = two_heads.vocabulary.vector(&document);
-        let mix = vec![vec![vec![0.5, -2.0, 0.0], vec![0.0, 1.0, 3.0]], vec![vec![1.0, 0.0, -1.0]]];
-        let scores = two_heads.scores(&vector).concat();
-        let wanted = |row: &Vec<f32>| row.iter().zip(&scores).map(|(a, b)| a * b).sum::<f32>();
-        for (got, rows) in two_heads.mixed(&mix).scores(&vector).iter().zip(&mix) {
-            for (got, row) in got.iter().zip(rows) {
-                assert!((got - wanted(row)).abs() < 0.02 * wanted(row).abs(), "{got} {}", wanted(row));
-            }
-        }
     }
 
     #[test]

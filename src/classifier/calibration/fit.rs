@@ -1,6 +1,6 @@
-//! What was measured about a model's certainty, and how it is measured.
+//! How a model's certainty is measured on rows that it was not trained on.
 //!
-//! Temperature scaling and the expected calibration error: Guo et al., "On Calibration of Modern Neural Networks" (2017).
+//! The expected calibration error: Guo et al., "On Calibration of Modern Neural Networks" (2017).
 //!
 //! Certified precision: the lower end of the one-sided interval of Clopper and Pearson (1934) for the share of right
 //! answers among the accepted. Thresholds are looked at from the strictest on, and the first that fails ends the search:
@@ -9,13 +9,11 @@
 //! Where a miss costs more than a false alarm, the threshold of a decision is the one with the best F₂, which counts
 //! recall twice as much as precision (van Rijsbergen, "Information Retrieval", 1979).
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
 use statrs::distribution::{Beta, ContinuousCDF};
 
-use super::config::{HeadConfig, Problem};
-use super::prediction::{DecisionRule, alarm, ranked, sigmoid, softmax};
+use super::super::config::Problem;
+use super::super::prediction::{alarm, ranked, sigmoid, softmax};
+use super::{CertifiedThreshold, HeadCalibration, Scaling};
 
 /// Confidence level of certified precisions.
 const CONFIDENCE_LEVEL: f64 = 0.95;
@@ -27,142 +25,12 @@ const FIRST_LOOK: usize = 5;
 const BINS: usize = 15;
 /// Into how many parts a sample is cut to measure on one what was fitted on the others.
 const FOLDS: usize = 5;
-/// Probability from which a label of a multi-label head holds where nothing was measured.
-const EVEN_ODDS: f32 = 0.5;
 /// The precisions that are certified where the sample allows it.
 const TARGET_PRECISIONS: [f64; 3] = [0.90, 0.95, 0.98];
-
-/// The content of `calibration.json`: what was measured for each head.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Calibration {
-    /// By head name; heads that are missing here are uncalibrated.
-    pub heads: BTreeMap<String, HeadCalibration>,
-}
-
-/// What was measured for one head.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HeadCalibration {
-    /// Logits are divided by it; greater than 0.
-    pub temperature: f32,
-    /// Number of examples behind the figures.
-    pub sample_size: usize,
-    /// Least confidences at which answers may act alone, by rising precision; empty where the sample allows none.
-    #[serde(default)]
-    pub accept: Vec<CertifiedThreshold>,
-    /// Least probability at which a label holds (multi-label heads), or at which the labels after the first, together, are
-    /// preferred to it (heads that raise an alarm); 0 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decision_threshold: Option<f32>,
-    /// Expected calibration error of the top label in 15 bins of equal width, each fifth of the sample read at the
-    /// temperature of the others; 0 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expected_calibration_error: Option<f64>,
-}
-
-/// A confidence from which answers are right with a certified precision.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CertifiedThreshold {
-    /// The precision that was asked for, 0 to 1.
-    pub precision: f64,
-    /// Least calibrated top probability that is accepted, 0 to 1.
-    pub threshold: f32,
-    /// Examples of the sample at or above the threshold.
-    pub accepted: usize,
-    /// Right answers among them.
-    pub correct: usize,
-    /// Clopper–Pearson lower bound of the precision at 95 % confidence.
-    pub lower_bound: f64,
-}
-
-/// Why a `calibration.json` cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum CalibrationError {
-    /// Not JSON, or a field is missing, unknown, or of the wrong type.
-    #[error("calibration.json cannot be read: {0}")]
-    Json(#[from] serde_json::Error),
-    /// A head that the model does not have.
-    #[error("calibration.json names head `{head}`, which the model does not have")]
-    UnknownHead {
-        /// The head's name.
-        head: String,
-    },
-    /// A threshold that is no probability.
-    #[error(
-        "calibration.json gives head `{head}` the decision threshold {threshold}; it must be from 0 to 1"
-    )]
-    Threshold {
-        /// The head's name.
-        head: String,
-        /// What stands there.
-        threshold: f32,
-    },
-    /// A temperature that cannot divide.
-    #[error(
-        "calibration.json gives head `{head}` the temperature {temperature}; it must be a number above 0"
-    )]
-    Temperature {
-        /// The head's name.
-        head: String,
-        /// What stands there.
-        temperature: f32,
-    },
-}
-
-impl Calibration {
-    /// Reads the text of a `calibration.json` and checks it against a model's heads.
-    ///
-    /// # Errors
-    /// If it is malformed, names an unknown head, a temperature is not a positive number, or a threshold no probability.
-    pub fn from_json(text: &str, heads: &[HeadConfig]) -> Result<Self, CalibrationError> {
-        let calibration: Self = serde_json::from_str(text)?;
-        for (name, head) in &calibration.heads {
-            if !heads.iter().any(|known| known.name == *name) {
-                return Err(CalibrationError::UnknownHead { head: name.clone() });
-            }
-            if !(head.temperature.is_finite() && head.temperature > 0.0) {
-                let temperature = head.temperature;
-                return Err(CalibrationError::Temperature { head: name.clone(), temperature });
-            }
-            if let Some(threshold) = head.decision_threshold
-                && !(0.0..=1.0).contains(&threshold)
-            {
-                return Err(CalibrationError::Threshold { head: name.clone(), threshold });
-            }
-        }
-        Ok(calibration)
-    }
-
-    /// What was measured for a head.
-    pub fn head(&self, name: &str) -> Option<&HeadCalibration> {
-        self.heads.get(name)
-    }
-}
-
-impl Problem {
-    /// Calibrated probabilities of a head's logits.
-    pub(crate) fn probabilities(self, logits: &[f32], temperature: f32) -> Vec<f32> {
-        match self {
-            Self::SingleLabelClassification => softmax(logits, temperature),
-            Self::MultiLabelClassification => {
-                logits.iter().map(|logit| sigmoid(logit / temperature)).collect()
-            }
-        }
-    }
-
-    /// How a head decides with a threshold that was measured, or without one.
-    pub(crate) fn decision_rule(self, threshold: Option<f32>) -> DecisionRule {
-        match (self, threshold) {
-            (Self::SingleLabelClassification, None) => DecisionRule::MostProbable,
-            (Self::SingleLabelClassification, Some(threshold)) => DecisionRule::Alert { threshold },
-            (Self::MultiLabelClassification, threshold) => {
-                DecisionRule::Every { threshold: threshold.unwrap_or(EVEN_ODDS) }
-            }
-        }
-    }
-}
+/// The least and the highest temperature that are looked at.
+const TEMPERATURES: (f32, f32) = (0.01, 100.0);
+/// The least and the highest slope that are looked at.
+const TOP_SLOPES: (f32, f32) = (0.05, 1.0);
 
 impl HeadCalibration {
     /// Measures a single-label head on examples that it was not trained on: `logits[i]` with right label `gold[i]`. With
@@ -174,12 +42,15 @@ impl HeadCalibration {
             return None;
         }
         let rows: Vec<(&[f32], usize)> = logits.iter().map(Vec::as_slice).zip(gold.iter().copied()).collect();
-        let temperature = fit_temperature(&rows);
-        let answers = top_answers(&rows, temperature);
-        let alarms =
-            || rows.iter().map(|(logits, gold)| (alarm(&softmax(logits, temperature)), *gold > 0)).collect();
+        let scaling = fit_scaling(&rows);
+        let answers = top_answers(&rows, scaling);
+        let alarms = || {
+            let alarm = |logits| alarm(&scaling.probabilities(Problem::SingleLabelClassification, logits));
+            rows.iter().map(|(logits, gold)| (alarm(logits), *gold > 0)).collect()
+        };
         Some(Self {
-            temperature,
+            temperature: scaling.temperature,
+            top_slope: scaling.top_slope,
             sample_size: gold.len(),
             accept: TARGET_PRECISIONS.iter().filter_map(|&precision| certify(&answers, precision)).collect(),
             decision_threshold: alert.then(|| best_threshold(alarms())).flatten(),
@@ -202,51 +73,56 @@ impl HeadCalibration {
             };
             logits.iter().zip(gold).flat_map(row).collect()
         };
-        let temperature = least_loss(|temperature| {
-            let likelihood =
-                |(probability, holds): (f32, bool)| if holds { probability } else { 1.0 - probability };
-            decisions(temperature).into_iter().map(likelihood).map(loss_of).sum()
+        let temperature = least_loss(TEMPERATURES, |temperature| {
+            decisions(temperature).into_iter().map(loss_of_answer).sum()
         });
         Some(Self {
             temperature,
+            top_slope: 1.0,
             sample_size: gold.len(),
             accept: Vec::new(),
             decision_threshold: best_threshold(decisions(temperature)),
             expected_calibration_error: None,
         })
     }
-
-    /// The certified threshold for a precision, if the sample allowed one.
-    pub fn accept_at(&self, precision: f64) -> Option<&CertifiedThreshold> {
-        self.accept.iter().find(|certified| (certified.precision - precision).abs() < 1e-9)
-    }
 }
 
 /// The top label's confidence in each row, and whether it is right.
-fn top_answers(rows: &[(&[f32], usize)], temperature: f32) -> Vec<(f32, bool)> {
+fn top_answers(rows: &[(&[f32], usize)], scaling: Scaling) -> Vec<(f32, bool)> {
     let top = |(logits, gold): &(&[f32], usize)| {
-        let (label, confidence) = ranked(&softmax(logits, temperature)).next()?;
+        let (label, confidence) =
+            ranked(&scaling.probabilities(Problem::SingleLabelClassification, logits)).next()?;
         Some((confidence, label == *gold))
     };
     rows.iter().filter_map(top).collect()
 }
 
-/// The temperature of a single-label head's rows.
-fn fit_temperature(rows: &[(&[f32], usize)]) -> f32 {
-    least_loss(|temperature| {
+/// The temperature that makes the right labels most likely, then the slope that makes it most likely that the top labels
+/// are right where they are.
+fn fit_scaling(rows: &[(&[f32], usize)]) -> Scaling {
+    let temperature = least_loss(TEMPERATURES, |temperature| {
         let likelihood = |(logits, gold): &(&[f32], usize)| softmax(logits, temperature)[*gold];
         rows.iter().map(|row| loss_of(likelihood(row))).sum()
-    })
+    });
+    let top_slope = least_loss(TOP_SLOPES, |top_slope| {
+        top_answers(rows, Scaling { temperature, top_slope }).into_iter().map(loss_of_answer).sum()
+    });
+    Scaling { temperature, top_slope }
+}
+
+/// The loss of a probability for what then was so, or was not.
+fn loss_of_answer((probability, is_so): (f32, bool)) -> f64 {
+    loss_of(if is_so { probability } else { 1.0 - probability })
 }
 
 fn loss_of(likelihood: f32) -> f64 {
     -f64::from(likelihood.max(1e-30)).ln()
 }
 
-/// The temperature in [0.01, 100] with the least loss, by golden-section search on its logarithm.
-fn least_loss(loss: impl Fn(f32) -> f64) -> f32 {
+/// The number within the bounds that has the least loss, by golden-section search on its logarithm.
+fn least_loss((least, most): (f32, f32), loss: impl Fn(f32) -> f64) -> f32 {
     let ratio = (5f32.sqrt() - 1.0) / 2.0;
-    let (mut low, mut high) = (0.01f32.ln(), 100f32.ln());
+    let (mut low, mut high) = (least.ln(), most.ln());
     for _ in 0..40 {
         let (left, right) = (high - ratio * (high - low), low + ratio * (high - low));
         if loss(left.exp()) < loss(right.exp()) {
@@ -255,10 +131,10 @@ fn least_loss(loss: impl Fn(f32) -> f64) -> f32 {
             low = left;
         }
     }
-    f32::midpoint(low, high).exp()
+    f32::midpoint(low, high).exp().min(most)
 }
 
-/// The expected calibration error where no row has a say in its own temperature.
+/// The expected calibration error where no row has a say in how it is read.
 fn cross_fitted_error(rows: &[(&[f32], usize)]) -> f64 {
     let mut answers = Vec::with_capacity(rows.len());
     for fold in 0..FOLDS {
@@ -266,7 +142,7 @@ fn cross_fitted_error(rows: &[(&[f32], usize)]) -> f64 {
             let rows = rows.iter().enumerate().filter(|(row, _)| (row % FOLDS == fold) == held_out);
             rows.map(|(_, row)| *row).collect()
         };
-        answers.extend(top_answers(&part(true), fit_temperature(&part(false))));
+        answers.extend(top_answers(&part(true), fit_scaling(&part(false))));
     }
     expected_calibration_error(&answers)
 }
@@ -395,15 +271,26 @@ mod tests {
         // Right three times of four, but sure as at 1 : e⁴.
         let logits = vec![vec![4.0, 0.0]; 400];
         let gold: Vec<usize> = (0..400).map(|index| usize::from(index % 4 == 0)).collect();
-        let temperature = HeadCalibration::fit(&logits, &gold, false).unwrap().temperature;
+        let calibration = HeadCalibration::fit(&logits, &gold, false).unwrap();
         // softmax(4/T) = 3/4 at T = 4/ln 3
-        assert!((temperature - 4.0 / 3f32.ln()).abs() < 0.01, "{temperature}");
+        assert!((calibration.temperature - 4.0 / 3f32.ln()).abs() < 0.01, "{calibration:?}");
+        assert!(calibration.top_slope > 0.99, "with two labels there is nothing left to do: {calibration:?}");
     }
 
     #[test]
-    fn refuses_a_file_that_does_not_fit_the_heads() {
-        let refuse = |text: &str| Calibration::from_json(text, &[]).unwrap_err().to_string();
-        assert!(refuse("{}").contains("missing field"));
-        assert!(refuse(r#"{"heads": {"x": {"temperature": 1, "sample_size": 1}}}"#).contains("head `x`"));
+    fn the_slope_cools_top_labels_whose_rivals_are_ranked_well() {
+        // Wrong in two rows of five, always in favour of the runner-up among many: the temperature that fits the rivals
+        // leaves the top label too sure of itself.
+        let logits: Vec<Vec<f32>> = (0..400)
+            .map(|_| std::iter::once(6.0).chain(std::iter::once(5.0)).chain([0.0; 18]).collect())
+            .collect();
+        let gold: Vec<usize> = (0..400).map(|row| usize::from(row % 5 < 2)).collect();
+        let rows: Vec<(&[f32], usize)> = logits.iter().map(Vec::as_slice).zip(gold).collect();
+        let gap = |scaling| {
+            let answers = top_answers(&rows, scaling);
+            (answers[0].0 - 0.6).abs()
+        };
+        let fitted = fit_scaling(&rows);
+        assert!(gap(fitted) < 0.01 && gap(Scaling { top_slope: 1.0, ..fitted }) > gap(fitted), "{fitted:?}");
     }
 }
