@@ -133,16 +133,17 @@ fn solve(
     (examples, heads): (&[Example], &[HeadConfig]),
     seed: u64,
 ) -> Vec<Hyperplane> {
-    let labels = heads.iter().enumerate().flat_map(|(position, head)| {
+    let head = |(position, head): (usize, &HeadConfig)| {
         let is_known = |row: &usize| examples[*row].targets[position] != Target::Missing;
         let known: Vec<usize> = rows.iter().copied().filter(is_known).collect();
-        (0..head.labels.len()).map(move |label| (position, label, known.clone()))
-    });
-    let plane = |(position, label, known): (usize, usize, Vec<usize>)| {
-        let side = |row: usize| if holds(&examples[row].targets[position], label) { 1.0 } else { -1.0 };
-        sample.separate(&known.into_iter().map(|row| (row, side(row))).collect::<Vec<_>>(), seed)
+        let label = |label: usize| {
+            let side = |row: usize| if holds(&examples[row].targets[position], label) { 1.0 } else { -1.0 };
+            let sides: Vec<(usize, f32)> = known.iter().map(|row| (*row, side(*row))).collect();
+            sample.separate(&sides, seed)
+        };
+        (0..head.labels.len()).into_par_iter().map(label).collect::<Vec<_>>()
     };
-    labels.collect::<Vec<_>>().into_par_iter().map(plane).collect()
+    heads.iter().enumerate().flat_map(head).collect()
 }
 
 pub(super) fn holds(target: &Target, label: usize) -> bool {

@@ -226,7 +226,7 @@ fn train_ngrams(
     let crosswalks = helping[rows.auxiliary.len()..].iter_mut().flat_map(|set| &mut set.examples);
     main.iter_mut().chain(crosswalks).zip(scores).for_each(|(example, scores)| example.scores = scores);
     let of_dev = rows.dev.as_ref().map(documents).unwrap_or_default();
-    dev.iter_mut().zip(&of_dev).for_each(|(example, text)| example.scores = model.scores(text));
+    dev.par_iter_mut().zip(&of_dev).for_each(|(example, text)| example.scores = model.scores(text));
     let mut first = 0;
     let answers = heads.iter().enumerate().map(|(position, head)| {
         let own = first..first + head.labels.len();

@@ -12,7 +12,7 @@
 use statrs::distribution::{Beta, ContinuousCDF};
 
 use super::super::config::Problem;
-use super::super::prediction::{alarm, ranked, sigmoid, softmax};
+use super::super::prediction::{alarm, sigmoid, softmax, top};
 use super::{CertifiedThreshold, HeadCalibration, Scaling};
 
 /// Confidence level of certified precisions.
@@ -89,12 +89,12 @@ impl HeadCalibration {
 
 /// The top label's confidence in each row, and whether it is right.
 fn top_answers(rows: &[(&[f32], usize)], scaling: Scaling) -> Vec<(f32, bool)> {
-    let top = |(logits, gold): &(&[f32], usize)| {
-        let (label, confidence) =
-            ranked(&scaling.probabilities(Problem::SingleLabelClassification, logits)).next()?;
-        Some((confidence, label == *gold))
+    let answer = |(logits, gold): &(&[f32], usize)| {
+        let probabilities = scaling.probabilities(Problem::SingleLabelClassification, logits);
+        let label = top(&probabilities);
+        (probabilities[label], label == *gold)
     };
-    rows.iter().filter_map(top).collect()
+    rows.iter().map(answer).collect()
 }
 
 /// The temperature that makes the right labels most likely, then the slope that makes it most likely that the top labels

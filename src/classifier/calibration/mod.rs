@@ -14,6 +14,7 @@ pub(crate) use scaling::Scaling;
 
 /// Probability from which a label of a multi-label head holds where nothing was measured.
 const EVEN_ODDS: f32 = 0.5;
+
 /// The content of `calibration.json`: what was measured for each head.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,8 +109,7 @@ impl Calibration {
     /// Reads the text of a `calibration.json` and checks it against a model's heads.
     ///
     /// # Errors
-    /// If it is malformed, names an unknown head, or a temperature, a slope or a threshold is out
-    /// of its range.
+    /// If it is malformed, names an unknown head, or a temperature, a slope or a threshold is out of its range.
     pub fn from_json(text: &str, heads: &[HeadConfig]) -> Result<Self, CalibrationError> {
         let calibration: Self = serde_json::from_str(text)?;
         for (name, head) in &calibration.heads {

@@ -27,7 +27,9 @@ impl Scaling {
         match problem {
             Problem::SingleLabelClassification => {
                 let mut probabilities = softmax(logits, self.temperature);
-                self.temper_top(&mut probabilities);
+                if self.top_slope < 1.0 {
+                    self.temper_top(&mut probabilities);
+                }
                 probabilities
             }
             Problem::MultiLabelClassification => {

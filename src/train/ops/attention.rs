@@ -89,9 +89,7 @@ impl Head {
     /// O: this head's columns of the rows of hidden states that belong to the sequence alone.
     fn forward(&self, mask: Dropout, qkv: &[f32], out: &mut [f32]) {
         let mut weights = self.probabilities(qkv);
-        if !mask.is_off() {
-            drop_out(&mut weights, mask);
-        }
+        drop_out(&mut weights, mask);
         let out = (&mut out[self.index * self.width..], self.hidden);
         multiply(self.square(&weights), self.part(qkv, Part::Value), out, Threads::One);
     }
@@ -100,7 +98,9 @@ impl Head {
     fn backward(&self, mask: Dropout, qkv: &[f32], grad: &[f32], out: &mut [f32]) {
         let mut weights = self.probabilities(qkv);
         let mut scores = self.similarities(self.columns(grad), self.part(qkv, Part::Value));
-        score_gradients(&mut weights, &mut scores, self.length, self.scale(), mask);
+        drop_out(&mut scores, mask);
+        score_gradients(&weights, &mut scores, self.length, self.scale());
+        drop_out(&mut weights, mask);
         let (weights, scores) = (self.square(&weights), self.square(&scores));
         let mut write = |part: Part, left: Matrix, right: Matrix| {
             let from = part as usize * self.hidden + self.index * self.width;
@@ -137,32 +137,23 @@ wide! {
 }
 
 wide! {
-    fn drop_out(weights: &mut [f32], mask: Dropout) {
-        for (weight, position) in weights.iter_mut().zip(0..) {
-            *weight *= mask.factor(position);
+    /// Multiplies with the mask.
+    fn drop_out(values: &mut [f32], mask: Dropout) {
+        if !mask.is_off() {
+            for (value, position) in values.iter_mut().zip(0..) {
+                *value *= mask.factor(position);
+            }
         }
     }
 }
 
 wide! {
-    /// Turns ∂O·Vᵀ into ∂S/√d, and P into M∘P, both in place.
-    fn score_gradients(probabilities: &mut [f32], scores: &mut [f32], length: usize, scale: f32, mask: Dropout) {
-        let rows = probabilities.chunks_exact_mut(length).zip(scores.chunks_exact_mut(length));
-        for (row, (p, ds)) in rows.enumerate() {
-            let first = (row * length) as u32;
-            if !mask.is_off() {
-                for (ds, position) in ds.iter_mut().zip(first..) {
-                    *ds *= mask.factor(position);
-                }
-            }
+    /// Turns ∂P into ∂S/√d in place.
+    fn score_gradients(probabilities: &[f32], scores: &mut [f32], length: usize, scale: f32) {
+        for (p, ds) in probabilities.chunks_exact(length).zip(scores.chunks_exact_mut(length)) {
             let along = sum2(ds, p, |ds, p| ds * p);
-            for (ds, p) in ds.iter_mut().zip(p.iter()) {
+            for (ds, p) in ds.iter_mut().zip(p) {
                 *ds = p * (*ds - along) * scale;
-            }
-            if !mask.is_off() {
-                for (p, position) in p.iter_mut().zip(first..) {
-                    *p *= mask.factor(position);
-                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::rows::{floats, host, rows_a_task, wide};
+use super::rows::{add_rows, floats, host, rows_a_task, wide};
 
 /// The rows that one token takes from the three tables.
 #[derive(Debug, Clone, Copy)]
@@ -88,7 +88,7 @@ impl Embed {
         let mut sums = vec![0.0; table.elem_count()];
         for (token, grad) in self.tokens.iter().zip(grad.chunks_exact(width)) {
             let start = index(token) as usize * width;
-            add_to(&mut sums[start..start + width], grad);
+            add_rows(&mut sums[start..start + width], grad);
         }
         Tensor::from_vec(sums, table.shape(), table.device())
     }
@@ -98,14 +98,6 @@ wide! {
     fn add_three(sum: &mut [f32], a: &[f32], b: &[f32], c: &[f32]) {
         for (((sum, a), b), c) in sum.iter_mut().zip(a).zip(b).zip(c) {
             *sum = a + b + c;
-        }
-    }
-}
-
-wide! {
-    fn add_to(sum: &mut [f32], x: &[f32]) {
-        for (sum, x) in sum.iter_mut().zip(x) {
-            *sum += x;
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::encoder::HiddenAct;
 
 use super::math::{activate, activation_slopes};
 use super::product::{Matrix, Threads, multiply};
-use super::rows::{floats, host, rows_a_task, sum_rows, wide};
+use super::rows::{add_rows, floats, host, rows_a_task, sum_rows, wide};
 
 /// xWᵀ + b, for `weight` of shape (out, in).
 pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
@@ -142,17 +142,6 @@ wide! {
         activation_slopes(activation, z, dz);
         for (dz, dy) in dz.iter_mut().zip(dy) {
             *dz *= dy;
-        }
-    }
-}
-
-wide! {
-    /// Adds rows to `sum`.
-    fn add_rows(sum: &mut [f32], rows: &[f32]) {
-        for row in rows.chunks_exact(sum.len()) {
-            for (sum, x) in sum.iter_mut().zip(row) {
-                *sum += x;
-            }
         }
     }
 }

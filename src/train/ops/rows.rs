@@ -98,9 +98,18 @@ pub(super) fn sum_rows(rows: usize, width: usize, add: impl Fn(Range<usize>, &mu
         .collect();
     let mut total = vec![0.0; width];
     for part in parts {
-        for (total, part) in total.iter_mut().zip(part) {
-            *total += part;
-        }
+        add_rows(&mut total, &part);
     }
     total
+}
+
+wide! {
+    /// Adds rows to `sum`.
+    pub(super) fn add_rows(sum: &mut [f32], rows: &[f32]) {
+        for row in rows.chunks_exact(sum.len()) {
+            for (sum, x) in sum.iter_mut().zip(row) {
+                *sum += x;
+            }
+        }
+    }
 }
