@@ -1,49 +1,77 @@
-//! The model on its own thread, behind a bounded queue: async callers on one side, blocking arithmetic on the other.
+//! The model on its own thread, behind two bounded lanes: async callers on one side, blocking arithmetic on the other.
 //!
-//! A full queue refuses at once. Jobs whose caller has gone or whose deadline has passed are skipped before the model
-//! sees them. A panic fails the job it happened in, and no other. The thread ends when the last handle is dropped.
+//! A batch holds as many texts as a budget of tokens allows, so that whoever comes next waits for milliseconds whatever
+//! the batch is made of. Interactive texts go before bulk ones; bulk texts that have waited long get a share of each
+//! batch, so that they are never starved. Batches are packed without padding, so there is nothing to gain from sorting
+//! their texts by length.
+//!
+//! A full lane refuses at once. Texts whose caller has gone or whose deadline has passed are skipped when a batch is
+//! formed, before the model sees them. A panic fails the batch it happened in, and no other. The thread ends when the
+//! last handle is dropped.
 
-use std::num::NonZeroU32;
+use std::collections::VecDeque;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::assessment::Assessment;
 use crate::error::{Error, Result};
 use crate::pipeline::{Assess, CitizenRequest};
 
-/// Settings of the queue.
+/// How long a bulk text may wait before it gets a share of the batches whatever else there is.
+const MAX_BULK_WAIT: Duration = Duration::from_millis(250);
+/// The share that it gets: one part of so many.
+const BULK_SHARE: usize = 4;
+
+/// Settings of the lanes.
 #[derive(Debug, Clone, Copy)]
 pub struct BatcherConfig {
-    /// How many texts may wait or be with the model; a call that brings more is refused. Texts, not calls, are counted
-    /// since they are what takes memory.
+    /// How many texts may wait or be with the model in each lane; a call that brings more is refused. Texts, not calls,
+    /// are counted since they are what takes memory.
     pub max_queued_texts: NonZeroU32,
+    /// Most tokens of a batch; a text that is longer is a batch of its own.
+    pub max_batch_tokens: NonZeroUsize,
 }
 
-/// A handle to the model's thread; clones share one queue.
+/// Which texts go first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Somebody is waiting for the answer.
+    Interactive,
+    /// Many texts, which may wait a little.
+    Bulk,
+}
+
+/// A handle to the model's thread; clones share its lanes.
 #[derive(Debug, Clone)]
 pub struct Batcher {
-    queue: mpsc::UnboundedSender<Job>,
-    /// A permit a text; what bounds the queue.
-    room: Arc<Semaphore>,
+    queue: Arc<Queue>,
+    /// A permit a text and lane; what bounds the lanes.
+    room: [Arc<Semaphore>; 2],
     limit: usize,
+    /// Closes the queue when the last handle goes.
+    _open: Arc<Open>,
 }
 
-/// Room in the queue for a number of texts.
+/// Room in a lane for a number of texts.
 #[derive(Debug)]
 pub struct Place {
-    /// Given back when the place is dropped.
-    _permits: OwnedSemaphorePermit,
+    lane: Lane,
+    permits: OwnedSemaphorePermit,
 }
 
+/// One text on its way through the model.
 #[derive(Debug)]
-struct Job {
-    requests: Vec<CitizenRequest>,
+struct Item {
+    request: CitizenRequest,
+    since: Instant,
     deadline: Option<Instant>,
-    reply: oneshot::Sender<Result<Vec<Assessment>>>,
-    _place: Place,
+    reply: oneshot::Sender<Result<Assessment>>,
+    /// Given back when the text has been answered or skipped.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Batcher {
@@ -53,22 +81,37 @@ impl Batcher {
     /// If the system gives no thread.
     pub fn start(model: Arc<dyn Assess>, config: BatcherConfig) -> std::io::Result<Self> {
         let limit = config.max_queued_texts.get() as usize;
-        let (queue, jobs) = mpsc::unbounded_channel();
-        std::thread::Builder::new().name("model".to_owned()).spawn(move || work(&*model, jobs))?;
-        Ok(Self { queue, room: Arc::new(Semaphore::new(limit)), limit })
+        let queue = Arc::new(Queue::default());
+        let (batches, budget) = (Arc::clone(&queue), config.max_batch_tokens.get());
+        std::thread::Builder::new().name("model".to_owned()).spawn(move || {
+            while let Some(batch) = batches.next_batch(budget) {
+                answer(&*model, batch);
+            }
+        })?;
+        let room = [Arc::new(Semaphore::new(limit)), Arc::new(Semaphore::new(limit))];
+        Ok(Self { _open: Arc::new(Open(Arc::clone(&queue))), queue, room, limit })
     }
 
     /// Takes room for `texts` texts, before anything is spent on them.
     ///
     /// # Errors
-    /// If the queue has not as much room now.
-    pub fn reserve(&self, texts: usize) -> Result<Place> {
+    /// If the lane has not as much room now.
+    pub fn reserve(&self, lane: Lane, texts: usize) -> Result<Place> {
         let full = Error::Overloaded { limit: self.limit };
         let Ok(permits) = u32::try_from(texts) else { return Err(full) };
-        match Arc::clone(&self.room).try_acquire_many_owned(permits) {
-            Ok(permits) => Ok(Place { _permits: permits }),
+        match Arc::clone(&self.room[lane as usize]).try_acquire_many_owned(permits) {
+            Ok(permits) => Ok(Place { lane, permits }),
             Err(_) => Err(full),
         }
+    }
+
+    /// Waits until the lane has room for a text.
+    ///
+    /// # Errors
+    /// If the service is shutting down.
+    pub async fn wait_for_place(&self, lane: Lane) -> Result<Place> {
+        let permits = Arc::clone(&self.room[lane as usize]).acquire_owned().await;
+        Ok(Place { lane, permits: permits.map_err(|_| Error::Unavailable)? })
     }
 
     /// Queues requests in the room taken for them and waits for their answers, in their order.
@@ -77,45 +120,158 @@ impl Batcher {
     /// If the deadline passes, or the model fails.
     pub async fn submit(
         &self,
-        place: Place,
+        mut place: Place,
         requests: Vec<CitizenRequest>,
         deadline: Option<Instant>,
     ) -> Result<Vec<Assessment>> {
-        let (reply, answer) = oneshot::channel();
-        let job = Job { requests, deadline, reply, _place: place };
-        self.queue.send(job).map_err(|_| Error::Unavailable)?;
-        let answer = match deadline {
-            Some(deadline) => {
-                tokio::time::timeout_at(deadline.into(), answer).await.map_err(|_| Error::DeadlineExceeded)?
+        let since = Instant::now();
+        let (items, answers): (Vec<_>, Vec<_>) = requests
+            .into_iter()
+            .map(|request| {
+                let (reply, answer) = oneshot::channel();
+                let permit = place.permits.split(1);
+                (Item { request, since, deadline, reply, permit }, answer)
+            })
+            .unzip();
+        self.queue.push(place.lane, items);
+        let all = async {
+            let mut assessments = Vec::with_capacity(answers.len());
+            for answer in answers {
+                assessments.push(answer.await.map_err(|_| Error::Unavailable)??);
             }
-            None => answer.await,
+            Ok(assessments)
         };
-        answer.map_err(|_| Error::Unavailable)?
+        match deadline {
+            Some(deadline) => {
+                tokio::time::timeout_at(deadline.into(), all).await.map_err(|_| Error::DeadlineExceeded)?
+            }
+            None => all.await,
+        }
     }
 }
 
-fn work(model: &dyn Assess, mut jobs: mpsc::UnboundedReceiver<Job>) {
-    while let Some(Job { requests, deadline, reply, _place }) = jobs.blocking_recv() {
-        if reply.is_closed() {
-            continue;
+/// What waits for the model.
+#[derive(Debug, Default)]
+struct Queue {
+    lanes: Mutex<Lanes>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Lanes {
+    interactive: VecDeque<Item>,
+    bulk: VecDeque<Item>,
+    closed: bool,
+}
+
+/// Closes the queue when dropped.
+#[derive(Debug)]
+struct Open(Arc<Queue>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Lanes> {
+        // Nothing panics while it holds the lock.
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, lane: Lane, items: Vec<Item>) {
+        let mut lanes = self.lock();
+        match lane {
+            Lane::Interactive => lanes.interactive.extend(items),
+            Lane::Bulk => lanes.bulk.extend(items),
         }
-        let answer = if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            Err(Error::DeadlineExceeded)
-        } else {
-            catch_unwind(AssertUnwindSafe(|| model.assess(&requests))).unwrap_or(Err(Error::Panicked))
-        };
-        // A caller that has gone needs no answer.
-        let _ = reply.send(answer);
+        drop(lanes);
+        self.changed.notify_one();
+    }
+
+    /// Waits for texts; none when the queue is closed and empty.
+    fn next_batch(&self, budget: usize) -> Option<Vec<Item>> {
+        let mut lanes = self.lock();
+        loop {
+            let batch = lanes.batch(budget, Instant::now());
+            if !batch.is_empty() {
+                return Some(batch);
+            }
+            if lanes.closed {
+                return None;
+            }
+            lanes = self.changed.wait(lanes).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Lanes {
+    /// Texts of `budget` tokens, or one longer text.
+    fn batch(&mut self, budget: usize, now: Instant) -> Vec<Item> {
+        let mut batch = Batch { items: Vec::new(), tokens: 0, now };
+        if self.bulk.front().is_some_and(|item| now.duration_since(item.since) > MAX_BULK_WAIT) {
+            batch.fill(&mut self.bulk, budget / BULK_SHARE);
+        }
+        batch.fill(&mut self.interactive, budget);
+        batch.fill(&mut self.bulk, budget);
+        batch.items
+    }
+}
+
+struct Batch {
+    items: Vec<Item>,
+    tokens: usize,
+    now: Instant,
+}
+
+impl Batch {
+    fn fill(&mut self, lane: &mut VecDeque<Item>, budget: usize) {
+        while let Some(item) = lane.front() {
+            let overdue = item.deadline.is_some_and(|deadline| deadline <= self.now);
+            let wanted = !overdue && !item.reply.is_closed();
+            let tokens = item.request.tokens();
+            if wanted && !self.items.is_empty() && self.tokens + tokens > budget {
+                return;
+            }
+            let Some(item) = lane.pop_front() else { return };
+            if overdue {
+                drop(item.reply.send(Err(Error::DeadlineExceeded)));
+            } else if wanted {
+                self.tokens += tokens;
+                self.items.push(item);
+            }
+        }
+    }
+}
+
+fn answer(model: &dyn Assess, batch: Vec<Item>) {
+    let (requests, replies): (Vec<_>, Vec<_>) =
+        batch.into_iter().map(|item| (item.request, (item.reply, item.permit))).unzip();
+    let failure = match catch_unwind(AssertUnwindSafe(|| model.assess(&requests))) {
+        Ok(Ok(assessments)) => {
+            for ((reply, _permit), assessment) in replies.into_iter().zip(assessments) {
+                // A caller that has gone needs no answer.
+                drop(reply.send(Ok(assessment)));
+            }
+            return;
+        }
+        Ok(Err(error)) => Arc::new(error),
+        Err(_) => Arc::new(Error::Panicked),
+    };
+    for (reply, _permit) in replies {
+        drop(reply.send(Err(Error::Batch(Arc::clone(&failure)))));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex, mpsc as blocking};
-    use std::time::Duration;
+    use std::sync::mpsc as blocking;
 
     use super::*;
     use crate::request::RequestText;
+    use crate::tokenizer::EncodedText;
 
     /// Waits for a permit a call, then fails by panic or answers nothing.
     struct Scripted {
@@ -134,23 +290,95 @@ mod tests {
     fn scripted(limit: u32, panics: bool) -> (Batcher, blocking::Sender<()>) {
         let (permit, permits) = blocking::channel();
         let model = Arc::new(Scripted { permits: Mutex::new(permits), panics });
-        let config = BatcherConfig { max_queued_texts: NonZeroU32::new(limit).unwrap() };
+        let config = BatcherConfig {
+            max_queued_texts: NonZeroU32::new(limit).unwrap(),
+            max_batch_tokens: NonZeroUsize::new(64).unwrap(),
+        };
         (Batcher::start(model, config).unwrap(), permit)
     }
 
+    fn request(tokens: usize) -> CitizenRequest {
+        let encoded = EncodedText {
+            input_ids: vec![0; tokens],
+            token_type_ids: vec![0; tokens],
+            spans: vec![None; tokens],
+        };
+        CitizenRequest { text: RequestText::new("", "路灯不亮").unwrap(), area: None, encoded }
+    }
+
     fn requests() -> Vec<CitizenRequest> {
-        vec![CitizenRequest { text: RequestText::new("", "路灯不亮").unwrap(), area: None }]
+        vec![request(6)]
+    }
+
+    /// A text of so many tokens that came so many milliseconds ago, and the caller who waits for it.
+    fn item(tokens: usize, milliseconds: u64) -> (Item, oneshot::Receiver<Result<Assessment>>) {
+        let (reply, answer) = oneshot::channel();
+        let since = Instant::now().checked_sub(Duration::from_millis(milliseconds)).unwrap();
+        (Item { request: request(tokens), since, deadline: None, reply, permit: None }, answer)
+    }
+
+    fn lanes(
+        interactive: &[(usize, u64)],
+        bulk: &[(usize, u64)],
+    ) -> (Lanes, Vec<oneshot::Receiver<Result<Assessment>>>) {
+        let mut callers = Vec::new();
+        let mut lane = |items: &[(usize, u64)]| {
+            let items = items.iter().map(|(tokens, milliseconds)| item(*tokens, *milliseconds));
+            items
+                .map(|(item, caller)| {
+                    callers.push(caller);
+                    item
+                })
+                .collect()
+        };
+        (Lanes { interactive: lane(interactive), bulk: lane(bulk), closed: false }, callers)
+    }
+
+    fn tokens(batch: &[Item]) -> Vec<usize> {
+        batch.iter().map(|item| item.request.tokens()).collect()
+    }
+
+    #[test]
+    fn interactive_texts_go_before_bulk_ones_as_far_as_the_budget_goes() {
+        let (mut lanes, _callers) = lanes(&[(20, 0), (21, 0)], &[(10, 0), (30, 0)]);
+        assert_eq!(tokens(&lanes.batch(64, Instant::now())), [20, 21, 10]);
+        assert_eq!(tokens(&lanes.batch(64, Instant::now())), [30]);
+        assert!(lanes.batch(64, Instant::now()).is_empty());
+    }
+
+    #[test]
+    fn bulk_texts_that_have_waited_long_get_a_share() {
+        let (mut lanes, _callers) = lanes(&[(30, 0), (31, 0), (32, 0)], &[(12, 1000), (25, 1000)]);
+        assert_eq!(tokens(&lanes.batch(64, Instant::now())), [12, 30]);
+        assert_eq!(tokens(&lanes.batch(64, Instant::now())), [25, 31]);
+    }
+
+    #[test]
+    fn a_text_beyond_the_budget_goes_alone() {
+        let (mut lanes, _callers) = lanes(&[(500, 0), (1, 0)], &[]);
+        assert_eq!(tokens(&lanes.batch(64, Instant::now())), [500]);
+        assert_eq!(tokens(&lanes.batch(64, Instant::now())), [1]);
+    }
+
+    #[test]
+    fn texts_whose_caller_has_gone_or_whose_deadline_has_passed_are_skipped() {
+        let (mut lanes, mut callers) = lanes(&[(20, 0), (21, 0), (22, 0)], &[]);
+        lanes.interactive[0].deadline = Some(Instant::now());
+        drop(callers.remove(1));
+        assert_eq!(tokens(&lanes.batch(64, Instant::now())), [22]);
+        assert!(matches!(callers[0].try_recv(), Ok(Err(Error::DeadlineExceeded))));
     }
 
     #[tokio::test]
-    async fn a_full_queue_refuses_at_once_and_has_room_again_after_an_answer() {
+    async fn a_full_lane_refuses_at_once_and_has_room_again_after_an_answer() {
         let (batcher, permit) = scripted(2, false);
-        let place = batcher.reserve(1).unwrap();
-        assert!(matches!(batcher.reserve(2), Err(Error::Overloaded { limit: 2 })));
+        let place = batcher.reserve(Lane::Interactive, 1).unwrap();
+        assert!(matches!(batcher.reserve(Lane::Interactive, 2), Err(Error::Overloaded { limit: 2 })));
         permit.send(()).unwrap();
-        assert!(batcher.submit(place, requests(), None).await.is_ok());
+        // The scripted model answers nothing, which is an answer too.
+        assert!(matches!(batcher.submit(place, requests(), None).await, Err(Error::Unavailable)));
         // The model's thread gives the room back just after the answer.
-        while batcher.reserve(2).is_err() {
+        while batcher.reserve(Lane::Interactive, 2).is_err() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
@@ -160,8 +388,9 @@ mod tests {
         let (batcher, permit) = scripted(8, true);
         for _ in 0..2 {
             permit.send(()).unwrap();
-            let answer = batcher.submit(batcher.reserve(1).unwrap(), requests(), None).await;
-            assert!(matches!(answer, Err(Error::Panicked)));
+            let answer =
+                batcher.submit(batcher.reserve(Lane::Interactive, 1).unwrap(), requests(), None).await;
+            assert!(matches!(answer, Err(Error::Batch(error)) if matches!(*error, Error::Panicked)));
         }
     }
 
@@ -169,7 +398,7 @@ mod tests {
     async fn a_call_whose_deadline_passes_is_told_so() {
         let (batcher, permit) = scripted(8, false);
         let soon = Some(Instant::now() + Duration::from_millis(30));
-        let answer = batcher.submit(batcher.reserve(1).unwrap(), requests(), soon).await;
+        let answer = batcher.submit(batcher.reserve(Lane::Interactive, 1).unwrap(), requests(), soon).await;
         assert!(matches!(answer, Err(Error::DeadlineExceeded)));
         permit.send(()).unwrap();
     }

@@ -1,5 +1,7 @@
 //! One error for everything above the model: what went wrong, and what kind of outcome that is.
 
+use std::sync::Arc;
+
 use crate::classifier::ModelError;
 use crate::fault::FileError;
 use crate::registry::RegistryError;
@@ -84,6 +86,9 @@ pub enum Error {
     /// The caller's deadline ran out.
     #[error("the deadline ran out before the answer was ready")]
     DeadlineExceeded,
+    /// The model failed on a batch, and with it every text of the batch.
+    #[error(transparent)]
+    Batch(Arc<Self>),
     /// The model panicked; the panic is in the log.
     #[error("the model failed on this request")]
     Panicked,
@@ -111,6 +116,7 @@ impl Error {
             Self::Request(_) => ErrorKind::InvalidInput,
             Self::Overloaded { .. } => ErrorKind::Overloaded,
             Self::Unavailable => ErrorKind::Unavailable,
+            Self::Batch(error) => error.kind(),
             Self::DeadlineExceeded => ErrorKind::DeadlineExceeded,
             Self::Model(_)
             | Self::Registry(_)

@@ -34,6 +34,7 @@
 
 pub mod assessment;
 pub mod batcher;
+pub mod bench;
 pub mod classifier;
 pub mod cli;
 pub mod command;

@@ -14,6 +14,7 @@ use crate::taxonomy::Taxonomy;
 use crate::terms::{
     CATEGORY_HEAD, DEPARTMENT_HEAD, GROUPS_HEAD, KIND_HEAD, RISKS_HEAD, SUPPORTING_HEAD, Terms, URGENCY_HEAD,
 };
+use crate::tokenizer::EncodedText;
 
 /// Precision that an answer must be certified for to be accepted.
 const REQUIRED_PRECISION: f64 = 0.95;
@@ -33,6 +34,15 @@ pub struct CitizenRequest {
     pub text: RequestText,
     /// Where it is about, if the caller said so.
     pub area: Option<Area>,
+    /// The words as the model reads them.
+    pub encoded: EncodedText,
+}
+
+impl CitizenRequest {
+    /// How many tokens the model reads.
+    pub fn tokens(&self) -> usize {
+        self.encoded.len()
+    }
 }
 
 /// Answers requests; what the server and the commands need of the pipeline.
@@ -82,7 +92,7 @@ impl Pipeline {
         &self.directory
     }
 
-    /// Checks a request's words and its area, which may be empty.
+    /// Checks a request's words and its area, which may be empty, and reads the words as the model does.
     ///
     /// # Errors
     /// Every violation at once.
@@ -99,7 +109,12 @@ impl Pipeline {
             (hint, None) => Err(self.unknown_area(hint)),
         };
         match (words, place) {
-            (Ok(text), Ok(area)) => Ok(CitizenRequest { text, area }),
+            (Ok(text), Ok(area)) => match self.classifier.encode(&text) {
+                Ok(encoded) => Ok(CitizenRequest { text, area, encoded }),
+                Err(error) => Err(RequestError {
+                    violations: vec![Violation { field: "text", problem: error.to_string() }],
+                }),
+            },
             (Err(error), Ok(_)) => Err(error),
             (Ok(_), Err(violation)) => Err(RequestError { violations: vec![violation] }),
             (Err(mut error), Err(violation)) => {
@@ -307,7 +322,8 @@ impl Pipeline {
 
 impl Assess for Pipeline {
     fn assess(&self, requests: &[CitizenRequest]) -> Result<Vec<Assessment>> {
-        let classifications = self.classifier.classify(requests.iter().map(|request| &request.text))?;
+        let texts: Vec<_> = requests.iter().map(|request| (&request.text, &request.encoded)).collect();
+        let classifications = self.classifier.classify_encoded(&texts)?;
         Ok(requests
             .iter()
             .zip(&classifications)

@@ -4,7 +4,8 @@
 mod common;
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -59,7 +60,10 @@ async fn start_with(model: impl FnOnce(Arc<Pipeline>) -> Arc<dyn Assess>, queued
     let address = listener.local_addr().unwrap();
     let (shutdown, signal) = oneshot::channel();
     let config = ServerConfig {
-        batcher: BatcherConfig { max_queued_texts: NonZeroU32::new(queued).unwrap() },
+        batcher: BatcherConfig {
+            max_queued_texts: NonZeroU32::new(queued).unwrap(),
+            max_batch_tokens: NonZeroUsize::new(512).unwrap(),
+        },
         shutdown_grace: GRACE,
     };
     let model = model(Arc::clone(&pipeline));
@@ -240,6 +244,68 @@ async fn a_faulty_item_does_not_fail_its_batch() {
 }
 
 #[tokio::test]
+async fn a_stream_answers_each_request_in_its_turn_and_survives_faulty_ones() {
+    let server = start().await;
+    let requests = (0..300).map(|number| {
+        let words = if number % 10 == 3 { "" } else { "路灯不亮" };
+        ClassifyTextRequest { request_id: number.to_string(), ..text(words) }
+    });
+    let stream = server.client().await.stream_classify_texts(tokio_stream::iter(requests)).await;
+    let mut stream = stream.unwrap().into_inner();
+    for number in 0..300 {
+        let result = stream.message().await.unwrap().unwrap();
+        assert_eq!(result.request_id, number.to_string());
+        match result.outcome.unwrap() {
+            Outcome::Assessment(_) => assert_ne!(number % 10, 3),
+            Outcome::Error(error) => {
+                assert_eq!((number % 10, error.code), (3, i32::from(Code::InvalidArgument)));
+            }
+        }
+    }
+    assert!(stream.message().await.unwrap().is_none());
+}
+
+/// Answers as the pipeline does and counts texts.
+struct Counted {
+    pipeline: Arc<Pipeline>,
+    texts: Arc<AtomicUsize>,
+}
+
+impl Assess for Counted {
+    fn assess(&self, requests: &[CitizenRequest]) -> jiesu::error::Result<Vec<Assessment>> {
+        self.texts.fetch_add(requests.len(), Ordering::SeqCst);
+        self.pipeline.assess(requests)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_stops_its_own_stream_and_nobody_else() {
+    const SENT: usize = 3000;
+    let texts = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&texts);
+    let server = start_with(|pipeline| Arc::new(Counted { pipeline, texts: counted }), 256).await;
+    // A client that takes in 64 KiB of answers before it reads them, not the megabytes that tonic's would.
+    let endpoint = Channel::from_shared(format!("http://{}", server.address)).unwrap();
+    let channel = endpoint.initial_stream_window_size(65_535).connect().await.unwrap();
+    let mut client = DispatchServiceClient::new(channel);
+    let requests = tokio_stream::iter(vec![text("小区物业乱收费"); SENT]);
+    let mut stream = client.stream_classify_texts(requests).await.unwrap().into_inner();
+    // Nobody reads: the work comes to a halt once all buffers are full.
+    let mut before = usize::MAX;
+    while texts.load(Ordering::SeqCst) != before {
+        before = texts.load(Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    assert!(before < SENT / 2, "{before} texts were classified for nobody");
+    assert!(server.client().await.classify_text(text("路灯不亮")).await.is_ok());
+    let mut answered = 0;
+    while stream.message().await.unwrap().is_some() {
+        answered += 1;
+    }
+    assert_eq!(answered, SENT);
+}
+
+#[tokio::test]
 async fn a_batch_of_none_or_too_many_is_invalid() {
     let server = start().await;
     for count in [0, server::MAX_BATCH_SIZE + 1] {
@@ -299,7 +365,8 @@ async fn a_full_queue_is_resource_exhausted_and_says_when_to_come_back() {
         async move { client.batch_classify_texts(BatchClassifyTextsRequest { requests }).await }
     });
     gate.wait_for_a_call();
-    let status = client.classify_text(text("路灯不亮")).await.unwrap_err();
+    let more = BatchClassifyTextsRequest { requests: vec![text("路灯不亮")] };
+    let status = client.batch_classify_texts(more).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
     gate.let_one_through();

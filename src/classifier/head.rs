@@ -1,17 +1,17 @@
 //! Pooling and linear heads: the hidden states of one text to the logits of every head.
 
-use candle_core::{D, Tensor};
-
 use super::config::{ModelConfig, Pooling};
-use crate::encoder::{Weights, WeightsError};
+use crate::encoder::kernels::math::sum2;
+use crate::encoder::kernels::wide;
+use crate::encoder::{WantedStates, Weights, WeightsError};
 
 /// One linear layer on the pooled states: logits = W·pooled + b.
 #[derive(Debug, Clone)]
 pub struct ClassificationHead {
     /// (labels, hidden_size)
-    weight: Tensor,
+    weight: Vec<f32>,
     /// (labels)
-    bias: Tensor,
+    bias: Vec<f32>,
 }
 
 /// All heads of a model, and the pooler before them.
@@ -20,6 +20,7 @@ pub struct HeadWeights {
     /// `pooler.dense` of `BertForSequenceClassification`; `None` means the mean over tokens.
     pooler: Option<ClassificationHead>,
     heads: Vec<ClassificationHead>,
+    hidden_size: usize,
 }
 
 /// Prefix of a head's weights in a bundle: `classifier` for the first head, `heads.<name>` for the others.
@@ -36,8 +37,8 @@ impl HeadWeights {
         let hidden_size = config.bert.hidden_size;
         let linear = |prefix: &str, rows: usize| -> Result<ClassificationHead, WeightsError> {
             Ok(ClassificationHead {
-                weight: weights.get(&format!("{prefix}.weight"), &[rows, hidden_size])?,
-                bias: weights.get(&format!("{prefix}.bias"), &[rows])?,
+                weight: weights.values(&format!("{prefix}.weight"), &[rows, hidden_size])?,
+                bias: weights.values(&format!("{prefix}.bias"), &[rows])?,
             })
         };
         let pooler = match config.pooling {
@@ -50,59 +51,84 @@ impl HeadWeights {
             .enumerate()
             .map(|(position, head)| linear(&weight_prefix(position, &head.name), head.labels.len()))
             .collect::<Result<_, _>>()?;
-        Ok(Self { pooler, heads })
+        Ok(Self { pooler, heads, hidden_size })
+    }
+
+    /// Which states the heads read.
+    pub fn wanted_states(&self) -> WantedStates {
+        if self.pooler.is_some() { WantedStates::First } else { WantedStates::All }
     }
 
     /// The logits of every head for one text; `states` is (tokens, hidden_size).
-    ///
-    /// # Errors
-    /// If the tensor library fails.
-    pub fn logits(&self, states: &Tensor) -> candle_core::Result<Vec<Vec<f32>>> {
+    pub fn logits(&self, states: &[f32]) -> Vec<Vec<f32>> {
         let pooled = match &self.pooler {
-            Some(pooler) => pooler.forward(&states.narrow(0, 0, 1)?)?.tanh()?,
-            None => states.mean_keepdim(0)?,
+            Some(pooler) => {
+                let dense = pooler.forward(&states[..self.hidden_size]);
+                dense.into_iter().map(f32::tanh).collect()
+            }
+            None => mean_row(states, self.hidden_size),
         };
-        self.heads.iter().map(|head| head.forward(&pooled)?.squeeze(0)?.to_vec1()).collect()
+        self.heads.iter().map(|head| head.forward(&pooled)).collect()
     }
 
     /// What each token adds to the first head's logit of `label` beyond the mean over its labels, for mean pooling.
     ///
     /// The logit is linear in the mean of the states, so the shares add up exactly:
     /// logit − mean(logits) = Σₜ (w_label − w̄)·hₜ / n + (b_label − b̄).
-    ///
-    /// # Errors
-    /// If the tensor library fails.
-    pub fn contributions(&self, states: &Tensor, label: usize) -> candle_core::Result<Vec<f32>> {
+    pub fn contributions(&self, states: &[f32], label: usize) -> Vec<f32> {
         let weight = &self.heads[0].weight;
-        let direction = (weight.get(label)? - weight.mean(0)?)?.unsqueeze(D::Minus1)?;
-        let tokens = states.dim(0)? as f64;
-        (states.matmul(&direction)? / tokens)?.squeeze(1)?.to_vec1()
+        let mean = mean_row(weight, self.hidden_size);
+        let row = &weight[label * self.hidden_size..][..self.hidden_size];
+        let tokens = (states.len() / self.hidden_size) as f32;
+        let direction: Vec<f32> = row.iter().zip(mean).map(|(w, mean)| (w - mean) / tokens).collect();
+        products(states, &direction)
     }
 }
 
 impl ClassificationHead {
-    /// (rows, hidden_size) → (rows, labels)
-    fn forward(&self, pooled: &Tensor) -> candle_core::Result<Tensor> {
-        pooled.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)
+    /// (hidden_size) to (labels)
+    fn forward(&self, pooled: &[f32]) -> Vec<f32> {
+        let mut logits = products(&self.weight, pooled);
+        logits.iter_mut().zip(&self.bias).for_each(|(logit, bias)| *logit += bias);
+        logits
+    }
+}
+
+wide! {
+    /// The product of each row with one.
+    fn products(rows: &[f32], row: &[f32]) -> Vec<f32> {
+        rows.chunks_exact(row.len()).map(|other| sum2(other, row, |a, b| a * b)).collect()
+    }
+}
+
+wide! {
+    fn mean_row(rows: &[f32], width: usize) -> Vec<f32> {
+        let mut mean = vec![0.0; width];
+        for row in rows.chunks_exact(width) {
+            for (sum, x) in mean.iter_mut().zip(row) {
+                *sum += x;
+            }
+        }
+        let count = (rows.len() / width) as f32;
+        for sum in &mut mean {
+            *sum /= count;
+        }
+        mean
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
-
     use super::*;
 
     #[test]
     fn contributions_add_up_to_the_logit_above_the_mean() {
-        let weight = Tensor::new(&[[1f32, -2.0], [0.5, 0.25], [-1.0, 3.0]], &Device::Cpu).unwrap();
-        let bias = Tensor::zeros(3, candle_core::DType::F32, &Device::Cpu).unwrap();
-        let weights = HeadWeights { pooler: None, heads: vec![ClassificationHead { weight, bias }] };
-        let states =
-            Tensor::new(&[[0.5f32, 1.0], [2.0, -1.0], [0.0, 4.0], [1.0, 1.0]], &Device::Cpu).unwrap();
-        let logits = &weights.logits(&states).unwrap()[0];
+        let head = ClassificationHead { weight: vec![1.0, -2.0, 0.5, 0.25, -1.0, 3.0], bias: vec![0.0; 3] };
+        let weights = HeadWeights { pooler: None, heads: vec![head], hidden_size: 2 };
+        let states = [0.5, 1.0, 2.0, -1.0, 0.0, 4.0, 1.0, 1.0];
+        let logits = &weights.logits(&states)[0];
         let above_mean = logits[2] - logits.iter().sum::<f32>() / 3.0;
-        let contributions = weights.contributions(&states, 2).unwrap();
+        let contributions = weights.contributions(&states, 2);
         assert!((contributions.iter().sum::<f32>() - above_mean).abs() < 1e-5);
     }
 }

@@ -1,10 +1,11 @@
 //! Texts to calibrated label probabilities: tokenizer, encoder, heads, calibration of one model bundle.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use rayon::prelude::*;
 
-use crate::encoder::{Encoder, PlainEncoder, Weights, WeightsError};
+use crate::encoder::{Encoder, FusedEncoder, Precision, Threads, Weights, WeightsError};
 use crate::registry::{CALIBRATION_FILE, CONFIG_FILE, ModelFiles, NGRAMS_FILE, RegistryError};
 use crate::request::RequestText;
 use crate::tokenizer::{EncodedText, TextTokenizer, TokenizerError};
@@ -27,8 +28,8 @@ pub use prediction::{DecisionRule, alarm, ranked, sigmoid, softmax, top};
 
 use ngrams::{NgramDocument, NgramModel};
 
-/// Most padded tokens that go through the encoder at once.
-const MAX_BATCH_TOKENS: usize = 4096;
+/// Most tokens that go through the encoder at once.
+const MAX_BATCH_TOKENS: usize = 1024;
 
 /// A model bundle that classifies texts.
 #[derive(Debug)]
@@ -113,6 +114,14 @@ impl SequenceClassifier {
     /// # Errors
     /// If a file is missing or malformed, or the files contradict each other.
     pub fn load(files: &ModelFiles) -> Result<Self, ModelError> {
+        Self::load_in(files, Precision::default())
+    }
+
+    /// Loads a bundle as [`Self::load`] does, to compute in the precision given.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_in(files: &ModelFiles, precision: Precision) -> Result<Self, ModelError> {
         let model = files.name();
         let config = ModelConfig::from_json(&files.read_to_string(CONFIG_FILE)?)
             .map_err(|source| ModelError::Config { model: model.to_owned(), source })?;
@@ -133,7 +142,7 @@ impl SequenceClassifier {
                     .map_err(|source| ModelError::Ngrams { model: model.to_owned(), source })
             })
             .transpose()?;
-        let encoder = Box::new(PlainEncoder::new(&config.bert, &weights)?);
+        let encoder = Box::new(FusedEncoder::new(&config.bert, &weights, precision)?);
         Ok(Self {
             name: model.to_owned(),
             revision: files.revision().to_owned(),
@@ -193,31 +202,63 @@ impl SequenceClassifier {
         texts: impl IntoIterator<Item = &'a RequestText>,
     ) -> Result<Vec<Classification>, ModelError> {
         let texts: Vec<&RequestText> = texts.into_iter().collect();
-        let encoded = texts
-            .iter()
-            .map(|text| self.tokenizer.encode(text, self.max_tokens))
-            .collect::<Result<Vec<_>, _>>()?;
+        let encoded = texts.par_iter().map(|text| self.encode(text)).collect::<Result<Vec<_>, _>>()?;
+        self.classify_encoded(&texts.into_iter().zip(&encoded).collect::<Vec<_>>())
+    }
+
+    /// Turns a text into token ids, cut to what the model can read.
+    ///
+    /// # Errors
+    /// If the tokenizer library fails, which no text is known to make it do.
+    pub fn encode(&self, text: &RequestText) -> Result<EncodedText, TokenizerError> {
+        self.tokenizer.encode(text, self.max_tokens)
+    }
+
+    /// Classifies texts that [`encode`](Self::encode) has been through; answers come in the order of the texts.
+    ///
+    /// # Errors
+    /// If the arithmetic fails or yields what is no number.
+    pub fn classify_encoded(
+        &self,
+        texts: &[(&RequestText, &EncodedText)],
+    ) -> Result<Vec<Classification>, ModelError> {
+        // Long texts first, so that no thread begins one when the others are done.
         let mut order: Vec<usize> = (0..texts.len()).collect();
-        order.sort_by_key(|&index| encoded[index].len());
-        let mut answers: Vec<Option<Classification>> = vec![None; texts.len()];
-        for batch in batches(&order, &encoded) {
-            let inputs: Vec<&EncodedText> = batch.iter().map(|&index| &encoded[index]).collect();
-            let states = self.encoder.encode(&inputs)?;
-            for (&index, states) in batch.iter().zip(states.texts()) {
-                answers[index] = Some(self.classify_states(&states?, texts[index], &encoded[index])?);
-            }
-        }
-        Ok(answers.into_iter().flatten().collect())
+        order.sort_by_key(|&index| Reverse(texts[index].1.len()));
+        let batches = batches(&order, texts);
+        let classify = |batch: &[usize], threads| {
+            let inputs: Vec<&EncodedText> = batch.iter().map(|&index| texts[index].1).collect();
+            let states = self.encoder.encode(&inputs, self.head_weights.wanted_states(), threads)?;
+            let answers = batch.iter().zip(states.texts());
+            answers
+                .map(|(&index, states)| {
+                    Ok((index, self.classify_states(states, texts[index].0, texts[index].1)?))
+                })
+                .collect::<Result<Vec<_>, ModelError>>()
+        };
+        // A thread that works alone waits for nobody, as long as there is a batch for each.
+        let answers = if batches.len() >= Threads::All.count() {
+            batches
+                .par_iter()
+                .with_max_len(1)
+                .map(|batch| classify(batch, Threads::One))
+                .collect::<Result<Vec<_>, _>>()
+        } else {
+            batches.iter().map(|batch| classify(batch, Threads::All)).collect()
+        };
+        let mut answers: Vec<(usize, Classification)> = answers?.into_iter().flatten().collect();
+        answers.sort_unstable_by_key(|(index, _)| *index);
+        Ok(answers.into_iter().map(|(_, answer)| answer).collect())
     }
 
     /// `states` is (tokens, hidden_size).
     fn classify_states(
         &self,
-        states: &Tensor,
+        states: &[f32],
         text: &RequestText,
         encoded: &EncodedText,
     ) -> Result<Classification, ModelError> {
-        let mut logits = self.head_weights.logits(states)?;
+        let mut logits = self.head_weights.logits(states);
         let ngrams = self.ngrams.as_ref().map(|model| {
             let document = NgramDocument::new(text);
             let vector = model.vocabulary.vector(&document);
@@ -245,7 +286,7 @@ impl SequenceClassifier {
         let evidence = match self.pooling {
             Pooling::Mean => {
                 let label = top(&logits[0]);
-                let mut contributions = self.head_weights.contributions(states, label)?;
+                let mut contributions = self.head_weights.contributions(states, label);
                 if let Some((model, document, vector)) = &ngrams {
                     evidence::add_by_place(
                         &mut contributions,
@@ -287,16 +328,20 @@ impl Classification {
     }
 }
 
-/// Cuts `order`, sorted by length, into batches of at most [`MAX_BATCH_TOKENS`] padded tokens.
-fn batches<'a>(order: &'a [usize], encoded: &[EncodedText]) -> Vec<&'a [usize]> {
+/// Cuts `order`, sorted by length, into batches of at most [`MAX_BATCH_TOKENS`] tokens.
+fn batches<'a>(order: &'a [usize], texts: &[(&RequestText, &EncodedText)]) -> Vec<&'a [usize]> {
     let mut batches = Vec::new();
     let mut rest = order;
     while !rest.is_empty() {
+        let mut tokens = 0;
         let fits = rest
             .iter()
-            .zip(1..)
-            .take_while(|&(&index, count)| count == 1 || count * encoded[index].len() <= MAX_BATCH_TOKENS)
-            .count();
+            .take_while(|&&index| {
+                tokens += texts[index].1.len();
+                tokens <= MAX_BATCH_TOKENS
+            })
+            .count()
+            .max(1);
         let (batch, remaining) = rest.split_at(fits);
         batches.push(batch);
         rest = remaining;

@@ -1,7 +1,10 @@
 //! What can be typed: one file of arguments a command. What it means is for [`command`](crate::command).
 
+use std::num::NonZeroUsize;
+
 use clap::{Parser, Subcommand};
 
+pub mod bench;
 pub mod classify;
 pub mod evaluate;
 pub mod model;
@@ -15,11 +18,17 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+
+    /// Threads that compute [default: the processors that this process may use].
+    #[arg(long, global = true, value_name = "N", env = "JIESU_THREADS")]
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Measures how fast the model or a running service is.
+    Bench(Box<bench::BenchArgs>),
     /// Classifies texts from the command line or from standard input.
     Classify(classify::ClassifyArgs),
     /// Measures a model on rows whose labels are known.

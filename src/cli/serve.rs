@@ -1,7 +1,7 @@
 //! Arguments of `jiesu serve`.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use clap::{Args, ValueEnum};
 
@@ -16,9 +16,15 @@ pub struct ServeArgs {
     #[arg(long, default_value = "127.0.0.1:50051", env = "JIESU_LISTEN")]
     pub listen: SocketAddr,
 
-    /// How many texts may wait for the model; calls that bring more are refused with RESOURCE_EXHAUSTED.
+    /// How many texts may wait in each lane, interactive (ClassifyText) and bulk (the others); calls that bring more are
+    /// refused with RESOURCE_EXHAUSTED.
     #[arg(long, value_name = "N", default_value = "1024", env = "JIESU_MAX_QUEUED_TEXTS")]
     pub max_queued_texts: NonZeroU32,
+
+    /// Most tokens that the model reads at once. Large batches are a little faster a text, but whoever comes next waits
+    /// for the batch before.
+    #[arg(long, value_name = "N", default_value = "512", env = "JIESU_MAX_BATCH_TOKENS")]
+    pub max_batch_tokens: NonZeroUsize,
 
     /// How long calls in flight may take once shutdown has begun, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, env = "JIESU_SHUTDOWN_GRACE")]

@@ -23,7 +23,7 @@ pub(super) fn pipeline(args: &ModelArgs) -> Result<Pipeline> {
 /// Loads the model alone.
 pub(super) fn classifier(args: &ModelArgs) -> Result<SequenceClassifier> {
     let files = args.model.open(|| ModelFiles::embedded("default", BUILT_IN_FILES))?;
-    Ok(SequenceClassifier::load(&files)?)
+    Ok(SequenceClassifier::load_in(&files, args.quantize.into())?)
 }
 
 /// Loads the taxonomy alone.

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
 
+mod bench;
 mod card;
 mod classify;
 mod evaluate;
@@ -16,7 +17,12 @@ mod train;
 /// # Errors
 /// If the command could not be carried out; `main` shows the chain of causes and exits with 2.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    if let Some(threads) = cli.threads {
+        // The one pool that all arithmetic runs on.
+        rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;
+    }
     match cli.command {
+        Command::Bench(args) => bench::run(&args),
         Command::Classify(args) => classify::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Serve(args) => serve::run(&args),

@@ -19,10 +19,16 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     init_logging(args.log_format)?;
     let pipeline = Arc::new(load::pipeline(&args.model)?);
     let config = ServerConfig {
-        batcher: BatcherConfig { max_queued_texts: args.max_queued_texts },
+        batcher: BatcherConfig {
+            max_queued_texts: args.max_queued_texts,
+            max_batch_tokens: args.max_batch_tokens,
+        },
         shutdown_grace: Duration::from_secs(args.shutdown_grace),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(rayon::current_num_threads())
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(args.listen)
             .await

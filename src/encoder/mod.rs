@@ -1,19 +1,22 @@
 //! BERT for inference: token ids to hidden states.
 //!
 //! [`Encoder`] is the seam: whatever computes the hidden states stands behind it, and nothing else in the crate knows
-//! how. [`PlainEncoder`] is candle-transformers' BERT as it stands.
+//! how. [`FusedEncoder`] serves; [`PlainEncoder`] is candle-transformers' BERT as it stands, which others are measured
+//! against.
 
 use std::fmt::Debug;
-
-use candle_core::Tensor;
 
 use crate::tokenizer::EncodedText;
 
 mod config;
+mod fused;
+pub(crate) mod kernels;
 mod plain;
 mod weights;
 
 pub use config::{BertConfig, BertConfigError, HiddenAct};
+pub use fused::{FusedEncoder, Precision};
+pub use kernels::Threads;
 pub use plain::PlainEncoder;
 pub use weights::{Weights, WeightsError};
 
@@ -22,34 +25,50 @@ pub trait Encoder: Debug + Send + Sync {
     /// Encodes a batch of texts, none longer than the encoder's positions.
     ///
     /// # Errors
-    /// If the tensor library fails.
-    fn encode(&self, texts: &[&EncodedText]) -> candle_core::Result<HiddenStates>;
+    /// If a token has no embedding, or the tensor library fails.
+    fn encode(
+        &self,
+        texts: &[&EncodedText],
+        wanted: WantedStates,
+        threads: Threads,
+    ) -> candle_core::Result<HiddenStates>;
 }
 
-/// The last layer's states of a batch, packed: all tokens of the first text, then those of the second, without padding.
+/// Which of the last layer's states somebody has a use for; an encoder may leave out the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedStates {
+    /// Those of every token.
+    All,
+    /// That of each text's first token, `[CLS]`.
+    First,
+}
+
+/// The last layer's states of a batch, packed: those of the first text, then those of the second, without padding.
 #[derive(Debug, Clone)]
 pub struct HiddenStates {
-    /// (total_tokens, hidden_size)
-    packed: Tensor,
-    /// Number of tokens of each text.
+    /// (rows, hidden_size)
+    values: Vec<f32>,
+    hidden_size: usize,
+    /// Rows of each text.
     lengths: Vec<usize>,
 }
 
 impl HiddenStates {
     /// States of `lengths.len()` texts in one matrix of `lengths.iter().sum()` rows.
-    pub fn new(packed: Tensor, lengths: Vec<usize>) -> Self {
-        Self { packed, lengths }
+    ///
+    /// # Panics
+    /// If there are more or fewer values.
+    pub fn new(values: Vec<f32>, hidden_size: usize, lengths: Vec<usize>) -> Self {
+        assert_eq!(values.len(), lengths.iter().sum::<usize>() * hidden_size, "every row belongs to a text");
+        Self { values, hidden_size, lengths }
     }
 
-    /// The states of each text, (tokens, hidden_size), in the order of the batch.
-    ///
-    /// # Errors
-    /// If the matrix has fewer rows than the lengths say.
-    pub fn texts(&self) -> impl Iterator<Item = candle_core::Result<Tensor>> {
-        let mut start = 0;
-        self.lengths.iter().map(move |&length| {
-            let text = self.packed.narrow(0, start, length);
-            start += length;
+    /// The states of each text, (rows, hidden_size), in the order of the batch.
+    pub fn texts(&self) -> impl Iterator<Item = &[f32]> {
+        let mut rest = self.values.as_slice();
+        self.lengths.iter().map(move |length| {
+            let (text, others) = rest.split_at(length * self.hidden_size);
+            rest = others;
             text
         })
     }

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::bert;
 
-use super::{BertConfig, Encoder, HiddenAct, HiddenStates, Weights};
+use super::{BertConfig, Encoder, HiddenAct, HiddenStates, Threads, WantedStates, Weights};
 use crate::tokenizer::EncodedText;
 
 /// A BERT encoder run by candle-transformers.
@@ -31,7 +31,13 @@ impl PlainEncoder {
 }
 
 impl Encoder for PlainEncoder {
-    fn encode(&self, texts: &[&EncodedText]) -> candle_core::Result<HiddenStates> {
+    /// All states, on the threads that candle takes.
+    fn encode(
+        &self,
+        texts: &[&EncodedText],
+        _: WantedStates,
+        _: Threads,
+    ) -> candle_core::Result<HiddenStates> {
         let lengths: Vec<usize> = texts.iter().map(|text| text.len()).collect();
         let longest = lengths.iter().copied().max().unwrap_or(0);
         let padded = |values: fn(&EncodedText) -> &[u32], padding: u32| {
@@ -60,7 +66,8 @@ impl Encoder for PlainEncoder {
             .enumerate()
             .map(|(row, &length)| states.get(row)?.narrow(0, 0, length))
             .collect::<candle_core::Result<Vec<_>>>()?;
-        Ok(HiddenStates::new(Tensor::cat(&rows, 0)?, lengths))
+        let states = Tensor::cat(&rows, 0)?;
+        Ok(HiddenStates::new(states.flatten_all()?.to_vec1()?, states.dim(1)?, lengths))
     }
 }
 
@@ -70,7 +77,7 @@ impl fmt::Debug for PlainEncoder {
     }
 }
 
-fn candle_config(config: &BertConfig) -> bert::Config {
+pub(super) fn candle_config(config: &BertConfig) -> bert::Config {
     bert::Config {
         vocab_size: config.vocab_size,
         hidden_size: config.hidden_size,

@@ -154,6 +154,16 @@ impl Weights {
         Ok(tensor.clone())
     }
 
+    /// The numbers of the weight of that name, row after row, if it has that shape.
+    ///
+    /// # Errors
+    /// If there is none, or it has another shape.
+    pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        let tensor = self.get(name, shape)?;
+        let unreadable = |_| WeightsError::Type { name: name.to_owned(), dtype: tensor.dtype() };
+        tensor.flatten_all().and_then(|flat| flat.to_vec1()).map_err(unreadable)
+    }
+
     fn add_safetensors(&mut self, files: &ModelFiles, file: &str) -> Result<(), WeightsError> {
         let content = files.read(file)?;
         refuse_lfs_pointer(&content, files, file)?;

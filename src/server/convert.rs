@@ -89,6 +89,11 @@ pub(super) fn item_error(error: &RequestError) -> pb::ItemError {
     }
 }
 
+/// The error of an item that is not itself at fault.
+pub(super) fn status_error(status: &tonic::Status) -> pb::ItemError {
+    pb::ItemError { code: status.code().into(), message: status.message().to_owned(), violations: Vec::new() }
+}
+
 impl From<Assessment> for pb::Assessment {
     fn from(assessment: Assessment) -> Self {
         let labels = |labels: Vec<Label>| labels.into_iter().map(Into::into).collect();

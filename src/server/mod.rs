@@ -13,7 +13,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use crate::batcher::{Batcher, BatcherConfig};
+use crate::batcher::{Batcher, BatcherConfig, Lane};
 use crate::pb;
 use crate::pb::dispatch_service_server::{DispatchServiceServer, SERVICE_NAME};
 use crate::pipeline::{Assess, Pipeline};
@@ -126,6 +126,6 @@ async fn end_watches(mut reporter: HealthReporter) {
 
 async fn warm_up(pipeline: &Pipeline, batcher: &Batcher) -> anyhow::Result<()> {
     let request = pipeline.request("", "路灯不亮，请安排维修", "")?;
-    batcher.submit(batcher.reserve(1)?, vec![request], None).await?;
+    batcher.submit(batcher.reserve(Lane::Interactive, 1)?, vec![request], None).await?;
     Ok(())
 }

@@ -155,7 +155,7 @@ mod tests {
     use super::super::ops::{DropoutSource, Sequences, TokenRows};
     use super::*;
     use crate::classifier::{HeadWeights, ModelConfig, Problem};
-    use crate::encoder::{Encoder, PlainEncoder, Weights};
+    use crate::encoder::{Encoder, FusedEncoder, Precision, Threads, Weights};
     use crate::label::LabelSet;
     use crate::tokenizer::EncodedText;
 
@@ -294,14 +294,13 @@ mod tests {
             let kept = heads().into_iter().take(2).map(|(_, head)| head).collect();
             let model_config = ModelConfig { bert: config(), pooling, max_tokens: 12, heads: kept };
             let head_weights = HeadWeights::load(&model_config, &weights).unwrap();
-            let states = PlainEncoder::new(&config(), &weights)
+            let states = FusedEncoder::new(&config(), &weights, Precision::F32)
                 .unwrap()
-                .encode(&texts().iter().collect::<Vec<_>>())
+                .encode(&texts().iter().collect::<Vec<_>>(), head_weights.wanted_states(), Threads::All)
                 .unwrap();
             let pooled = model.pooled(&batch(), Pass::Inference).unwrap();
             for (text, states) in states.texts().enumerate() {
-                for (head, expected) in head_weights.logits(&states.unwrap()).unwrap().into_iter().enumerate()
-                {
+                for (head, expected) in head_weights.logits(states).into_iter().enumerate() {
                     let logits = model.logits(head, (&pooled, None), Pass::Inference).unwrap();
                     let logits = logits.get(text).unwrap();
                     for (got, expected) in logits.to_vec1::<f32>().unwrap().into_iter().zip(expected) {

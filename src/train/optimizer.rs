@@ -10,8 +10,11 @@ use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, bail};
 use rayon::prelude::*;
 
+use crate::encoder::kernels::math::sum;
+use crate::encoder::kernels::wide;
+
 use super::bert::Parameter;
-use super::ops::{host, parallel_chunks, sum, wide};
+use super::ops::{host, parallel_chunks};
 
 /// Settings of AdamW.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]

@@ -10,10 +10,12 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
+use crate::encoder::kernels::math::{softmax, sum2};
+use crate::encoder::kernels::product::{Matrix, multiply};
+use crate::encoder::kernels::{Threads, wide};
+
 use super::dropout::Dropout;
-use super::math::{softmax, sum2};
-use super::product::{Matrix, Threads, multiply};
-use super::rows::{Sequences, floats, host, wide};
+use super::rows::{Sequences, floats, host};
 
 /// Attends with queries, keys and values side by side in the rows of `qkv`: `(tokens, 3 · hidden)` to `(tokens, hidden)`.
 pub(crate) fn attention(qkv: &Tensor, sequences: &Sequences, heads: usize, mask: Dropout) -> Result<Tensor> {

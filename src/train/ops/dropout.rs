@@ -7,7 +7,9 @@ use std::cell::Cell;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::rows::{floats, host, parallel_chunks, wide};
+use crate::encoder::kernels::wide;
+
+use super::rows::{floats, host, parallel_chunks};
 
 /// One dropout mask: which elements go, and by how much the others grow.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,9 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::rows::{add_rows, floats, host, rows_a_task, wide};
+use crate::encoder::kernels::wide;
+
+use super::rows::{add_rows, floats, host, rows_a_task};
 
 /// The rows that one token takes from the three tables.
 #[derive(Debug, Clone, Copy)]

@@ -22,20 +22,16 @@ mod attention;
 mod dropout;
 mod embed;
 mod linear;
-mod math;
 mod norm;
 mod pool;
-mod product;
 mod rows;
 
 pub(crate) use attention::attention;
 pub(crate) use dropout::{Dropout, DropoutSource, dropout};
 pub(crate) use embed::{TokenRows, embed};
 pub(crate) use linear::{linear, linear_activated};
-pub(super) use math::sum;
 pub(crate) use norm::{add_norm, layer_norm};
 pub(crate) use pool::mean_pool;
-pub(super) use rows::wide;
 pub(crate) use rows::{Sequences, host, parallel_chunks};
 
 #[cfg(test)]

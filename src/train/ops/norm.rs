@@ -11,9 +11,11 @@ use std::sync::OnceLock;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
+use crate::encoder::kernels::math::{normalize, sum, sum2};
+use crate::encoder::kernels::wide;
+
 use super::dropout::{Dropout, masked};
-use super::math::{sum, sum2};
-use super::rows::{floats, host, rows_a_task, sum_rows, wide};
+use super::rows::{floats, host, rows_a_task, sum_rows};
 
 /// LN(x); `norm` holds γ and β.
 pub(crate) fn layer_norm(x: &Tensor, norm: &Tensor, eps: f64) -> Result<Tensor> {
@@ -133,20 +135,6 @@ wide! {
             }
         }
     }
-}
-
-/// Replaces a row by x̂ and returns 1/√(σ² + ε).
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
-fn normalize(row: &mut [f32], eps: f32) -> f32 {
-    let n = row.len() as f32;
-    let mean = sum(row, |x| x) / n;
-    let variance = sum(row, |x| (x - mean) * (x - mean)) / n;
-    let inverse = 1.0 / (variance + eps).sqrt();
-    for x in row {
-        *x = (*x - mean) * inverse;
-    }
-    inverse
 }
 
 fn residual_gradient(dy: &[f32], normal: &[f32], inverse: &[f32], gamma: &[f32]) -> Vec<f32> {

@@ -2,7 +2,9 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
-use super::rows::{Sequences, floats, host, wide};
+use crate::encoder::kernels::wide;
+
+use super::rows::{Sequences, floats, host};
 
 /// One row a sequence: the mean of its rows.
 pub(crate) fn mean_pool(x: &Tensor, sequences: &Sequences) -> Result<Tensor> {

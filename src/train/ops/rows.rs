@@ -6,22 +6,13 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, Layout, Result, Storage, bail};
 use rayon::prelude::*;
 
+use crate::encoder::kernels::wide;
+
 /// Floats that one task works on: enough to pay for the hand-over, few enough to stay in cache.
 const CHUNK: usize = 1 << 14;
 
 /// Rows whose sum one task takes; part of the result, since floats do not add up in any order.
 const SUM_ROWS: usize = 256;
-
-/// Makes a function that is compiled for several generations of processors and runs as the one at hand can. Functions that
-/// it calls must be inlined, or they stay compiled for the oldest.
-macro_rules! wide {
-    ($(#[$attribute:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $return:ty)? $body:block) => {
-        $(#[$attribute])*
-        #[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-        $visibility fn $name($($argument: $type),*) $(-> $return)? $body
-    };
-}
-pub(in crate::train) use wide;
 
 /// The sequences of a packed batch: sequence `i` is rows `offsets[i]..offsets[i + 1]`.
 #[derive(Debug, Clone)]

@@ -2,11 +2,11 @@
 
 #![expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
 
-use crate::encoder::HiddenAct;
+use super::super::HiddenAct;
 
 /// eˣ to about 1e-7 of its value; 0 far below and finite far above (Cephes' `expf`).
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³: adding it leaves the nearest integer in the low bits
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
@@ -54,7 +54,7 @@ const CUBIC: f32 = 0.044_715;
 
 /// y = act(x).
 #[inline(always)]
-pub(super) fn activate(kind: HiddenAct, x: &[f32], y: &mut [f32]) {
+pub(crate) fn activate(kind: HiddenAct, x: &[f32], y: &mut [f32]) {
     match kind {
         HiddenAct::Gelu => map(x, y, |x| 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))),
         HiddenAct::GeluNew => map(x, y, |x| 0.5 * x * (1.0 + tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x)))),
@@ -64,7 +64,7 @@ pub(super) fn activate(kind: HiddenAct, x: &[f32], y: &mut [f32]) {
 
 /// slope = act′(x); for the exact GELU Φ(x) + x·φ(x).
 #[inline(always)]
-pub(super) fn activation_slopes(kind: HiddenAct, x: &[f32], slope: &mut [f32]) {
+pub(crate) fn activation_slopes(kind: HiddenAct, x: &[f32], slope: &mut [f32]) {
     const DENSITY_AT_0: f32 = 0.398_942_3; // 1/√(2π)
     match kind {
         HiddenAct::Gelu => map(x, slope, |x| {
@@ -92,7 +92,7 @@ const LANES: usize = 16;
 
 /// Σ f(a, b).
 #[inline(always)]
-pub(super) fn sum2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+pub(crate) fn sum2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0.0; LANES];
     let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     let rest: f32 = a.remainder().iter().zip(b.remainder()).map(|(&a, &b)| f(a, b)).sum();
@@ -106,13 +106,22 @@ pub(super) fn sum2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
 
 /// Σ f(x).
 #[inline(always)]
-pub(in crate::train) fn sum(xs: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+pub(crate) fn sum(xs: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     sum2(xs, xs, |x, _| f(x))
 }
 
 /// Replaces a row by softmax(scale · row).
 #[inline(always)]
-pub(super) fn softmax(row: &mut [f32], scale: f32) {
+pub(crate) fn softmax(row: &mut [f32], scale: f32) {
+    let inverse = 1.0 / exponentials(row, scale);
+    for x in row {
+        *x *= inverse;
+    }
+}
+
+/// Replaces a row by exp(scale · (row − its largest)) and returns the sum.
+#[inline(always)]
+pub(crate) fn exponentials(row: &mut [f32], scale: f32) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let chunks = row.chunks_exact(LANES);
     let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -125,10 +134,20 @@ pub(super) fn softmax(row: &mut [f32], scale: f32) {
     for x in row.iter_mut() {
         *x = exp((*x - max) * scale);
     }
-    let inverse = 1.0 / sum(row, |x| x);
+    sum(row, |x| x)
+}
+
+/// Replaces a row by x̂ = (x − μ) / √(σ² + ε) and returns 1/√(σ² + ε).
+#[inline(always)]
+pub(crate) fn normalize(row: &mut [f32], eps: f32) -> f32 {
+    let n = row.len() as f32;
+    let mean = sum(row, |x| x) / n;
+    let variance = sum(row, |x| (x - mean) * (x - mean)) / n;
+    let inverse = 1.0 / (variance + eps).sqrt();
     for x in row {
-        *x *= inverse;
+        *x = (*x - mean) * inverse;
     }
+    inverse
 }
 
 #[cfg(test)]

@@ -6,9 +6,11 @@
 
 use gemm::Parallelism;
 
+use super::Threads;
+
 /// A view of a matrix: element (r, c) is `values[r * row_stride + c * column_stride]`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Matrix<'a> {
+pub(crate) struct Matrix<'a> {
     values: &'a [f32],
     rows: usize,
     columns: usize,
@@ -21,25 +23,16 @@ impl<'a> Matrix<'a> {
     ///
     /// # Panics
     /// If the last row does not fit.
-    pub(super) fn new(values: &'a [f32], (rows, columns): (usize, usize), stride: usize) -> Self {
+    pub(crate) fn new(values: &'a [f32], (rows, columns): (usize, usize), stride: usize) -> Self {
         check(values.len(), (rows, columns), stride);
         Self { values, rows, columns, row_stride: stride, column_stride: 1 }
     }
 
     /// The same floats with rows for columns.
-    pub(super) fn transposed(self) -> Self {
+    pub(crate) fn transposed(self) -> Self {
         let Self { values, rows, columns, row_stride, column_stride } = self;
         Self { values, rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride }
     }
-}
-
-/// On how many threads a product is computed.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Threads {
-    /// The caller's.
-    One,
-    /// All of the current pool, where the product is large enough.
-    All,
 }
 
 /// Writes left · right over rows that begin every `stride` floats of `out`.
@@ -47,13 +40,13 @@ pub(super) enum Threads {
 /// # Panics
 /// If the shapes do not fit.
 #[expect(unsafe_code, reason = "the crate takes pointers")]
-pub(super) fn multiply(left: Matrix, right: Matrix, (out, stride): (&mut [f32], usize), threads: Threads) {
+pub(crate) fn multiply(left: Matrix, right: Matrix, (out, stride): (&mut [f32], usize), threads: Threads) {
     let (rows, columns) = (left.rows, right.columns);
     assert_eq!(left.columns, right.rows, "the inner lengths of a product are the same");
     check(out.len(), (rows, columns), stride);
     let parallelism = match threads {
         Threads::One => Parallelism::None,
-        Threads::All => Parallelism::Rayon(rayon::current_num_threads()),
+        Threads::All => Parallelism::Rayon(threads.count()),
     };
     // SAFETY: `Matrix::new` and the check above hold every element that strides can reach within its slice, and `out` is
     // borrowed for writing, so it overlaps neither of the others. Strides are below isize::MAX, as lengths of slices are.
