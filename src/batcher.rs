@@ -214,8 +214,12 @@ impl Lanes {
         if self.bulk.front().is_some_and(|item| now.duration_since(item.since) > MAX_BULK_WAIT) {
             batch.fill(&mut self.bulk, budget / BULK_SHARE);
         }
+        let before = batch.items.len();
         batch.fill(&mut self.interactive, budget);
-        batch.fill(&mut self.bulk, budget);
+        // Whoever waits for an answer does not wait for bulk texts that could come later.
+        if batch.items.len() == before {
+            batch.fill(&mut self.bulk, budget);
+        }
         batch.items
     }
 }
@@ -339,10 +343,10 @@ mod tests {
     }
 
     #[test]
-    fn interactive_texts_go_before_bulk_ones_as_far_as_the_budget_goes() {
+    fn interactive_texts_go_before_bulk_ones_and_without_them() {
         let (mut lanes, _callers) = lanes(&[(20, 0), (21, 0)], &[(10, 0), (30, 0)]);
-        assert_eq!(tokens(&lanes.batch(64, Instant::now())), [20, 21, 10]);
-        assert_eq!(tokens(&lanes.batch(64, Instant::now())), [30]);
+        assert_eq!(tokens(&lanes.batch(64, Instant::now())), [20, 21]);
+        assert_eq!(tokens(&lanes.batch(64, Instant::now())), [10, 30]);
         assert!(lanes.batch(64, Instant::now()).is_empty());
     }
 

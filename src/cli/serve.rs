@@ -23,7 +23,7 @@ pub struct ServeArgs {
 
     /// Most tokens that the model reads at once. Large batches are a little faster a text, but whoever comes next waits
     /// for the batch before.
-    #[arg(long, value_name = "N", default_value = "512", env = "JIESU_MAX_BATCH_TOKENS")]
+    #[arg(long, value_name = "N", default_value = "256", env = "JIESU_MAX_BATCH_TOKENS")]
     pub max_batch_tokens: NonZeroUsize,
 
     /// How long calls in flight may take once shutdown has begun, in seconds.
