@@ -48,12 +48,10 @@ pub enum Lane {
 /// A handle to the model's thread; clones share its lanes.
 #[derive(Debug, Clone)]
 pub struct Batcher {
-    queue: Arc<Queue>,
+    queue: Arc<Open>,
     /// A permit a text and lane; what bounds the lanes.
     room: [Arc<Semaphore>; 2],
     limit: usize,
-    /// Closes the queue when the last handle goes.
-    _open: Arc<Open>,
 }
 
 /// Room in a lane for a number of texts.
@@ -89,7 +87,7 @@ impl Batcher {
             }
         })?;
         let room = [Arc::new(Semaphore::new(limit)), Arc::new(Semaphore::new(limit))];
-        Ok(Self { _open: Arc::new(Open(Arc::clone(&queue))), queue, room, limit })
+        Ok(Self { queue: Arc::new(Open(queue)), room, limit })
     }
 
     /// Takes room for `texts` texts, before anything is spent on them.
@@ -133,7 +131,7 @@ impl Batcher {
                 (Item { request, since, deadline, reply, permit }, answer)
             })
             .unzip();
-        self.queue.push(place.lane, items);
+        self.queue.0.push(place.lane, items);
         let all = async {
             let mut assessments = Vec::with_capacity(answers.len());
             for answer in answers {
@@ -164,7 +162,7 @@ struct Lanes {
     closed: bool,
 }
 
-/// Closes the queue when dropped.
+/// The queue as its handles share it; closed when the last of them is dropped.
 #[derive(Debug)]
 struct Open(Arc<Queue>);
 

@@ -1,7 +1,7 @@
 //! Pooling and linear heads: the hidden states of one text to the logits of every head.
 
 use super::config::{ModelConfig, Pooling};
-use crate::encoder::kernels::math::sum2;
+use crate::encoder::kernels::math::{add_rows, sum2};
 use crate::encoder::kernels::wide;
 use crate::encoder::{WantedStates, Weights, WeightsError};
 
@@ -101,20 +101,14 @@ wide! {
     }
 }
 
-wide! {
-    fn mean_row(rows: &[f32], width: usize) -> Vec<f32> {
-        let mut mean = vec![0.0; width];
-        for row in rows.chunks_exact(width) {
-            for (sum, x) in mean.iter_mut().zip(row) {
-                *sum += x;
-            }
-        }
-        let count = (rows.len() / width) as f32;
-        for sum in &mut mean {
-            *sum /= count;
-        }
-        mean
+fn mean_row(rows: &[f32], width: usize) -> Vec<f32> {
+    let mut mean = vec![0.0; width];
+    add_rows(&mut mean, rows);
+    let count = (rows.len() / width) as f32;
+    for sum in &mut mean {
+        *sum /= count;
     }
+    mean
 }
 
 #[cfg(test)]

@@ -92,9 +92,7 @@ impl Service {
             })
             .collect()
     }
-}
 
-impl Service {
     /// The result of one request of a stream.
     async fn streamed(&self, request: ClassifyTextRequest, deadline: Option<Instant>) -> ClassifyTextResult {
         let request_id = request.request_id.clone();

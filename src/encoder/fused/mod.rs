@@ -106,7 +106,7 @@ impl Encoder for FusedEncoder {
                 rows.gather(
                     first..first + states.len() / hidden_size,
                     &context,
-                    (self.head(0), &mut scratch.context),
+                    (self.first_head(), &mut scratch.context),
                 );
                 layer.finish(states, scratch);
                 if let Some(next) = next {
@@ -119,9 +119,9 @@ impl Encoder for FusedEncoder {
 }
 
 impl FusedEncoder {
-    fn head(&self, index: usize) -> Head {
+    fn first_head(&self) -> Head {
         let hidden_size = self.embeddings.hidden_size;
-        Head { hidden_size, width: hidden_size / self.num_attention_heads, index }
+        Head { hidden_size, width: hidden_size / self.num_attention_heads, index: 0 }
     }
 
     /// Does something with each block of tokens: its first row, its states, its queries, keys and values.
@@ -148,7 +148,7 @@ impl FusedEncoder {
         rows: &ContextRows,
         (context, threads): (&mut [f32], Threads),
     ) {
-        let head = self.head(0);
+        let head = self.first_head();
         let (mut rest, mut start) = (context, 0);
         let tasks = lengths.iter().zip(&rows.queries).flat_map(|(length, queries)| {
             let qkv = &qkv[start * 3 * head.hidden_size..][..length * 3 * head.hidden_size];
@@ -252,15 +252,14 @@ impl Embeddings {
 
     /// Fills rows with the first of the tokens.
     fn embed(&self, tokens: &[(&EncodedText, usize)], states: &mut [f32]) {
-        let row = |table: &'_ [f32], index: usize| -> std::ops::Range<usize> {
-            // A few models know one token type only.
-            let index = index.min(table.len() / self.hidden_size - 1);
-            index * self.hidden_size..(index + 1) * self.hidden_size
-        };
+        let row = |index: usize| index * self.hidden_size..(index + 1) * self.hidden_size;
+        // A few models know one token type only.
+        let last_token_type = self.token_types.len() / self.hidden_size - 1;
         for (state, (text, token)) in states.chunks_exact_mut(self.hidden_size).zip(tokens) {
-            let word = &self.words[row(&self.words, text.input_ids[*token] as usize)];
-            let position = &self.positions[row(&self.positions, *token)];
-            let token_type = &self.token_types[row(&self.token_types, text.token_type_ids[*token] as usize)];
+            let word = &self.words[row(text.input_ids[*token] as usize)];
+            let position = &self.positions[row(*token)];
+            let token_type = (text.token_type_ids[*token] as usize).min(last_token_type);
+            let token_type = &self.token_types[row(token_type)];
             for (((state, word), position), token_type) in
                 state.iter_mut().zip(word).zip(position).zip(token_type)
             {

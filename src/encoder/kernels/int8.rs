@@ -294,11 +294,8 @@ mod x86 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::panels::tests::{expected, numbers};
     use super::*;
-
-    fn numbers(count: usize, seed: usize) -> Vec<f32> {
-        (0..count).map(|i| ((i * 7919 + seed * 104_729) % 1_000) as f32 / 500.0 - 1.0).collect()
-    }
 
     #[test]
     fn products_are_off_by_what_rounding_costs() {
@@ -308,7 +305,7 @@ mod tests {
             let mut rounded = QuantizedRows::default();
             rounded.quantize(&x, inner);
             QuantizedLinear::new(&w, &bias).forward(&rounded, None, &mut y);
-            let exact = super::super::panels::tests::expected(&x, &w, &bias);
+            let exact = expected(&x, &w, &bias);
             // Each factor is off by up to 1/126; errors of many products mostly cancel.
             let tolerance = 0.016 * (inner as f32).sqrt() + 0.01;
             for (y, exact) in y.iter().zip(exact) {

@@ -3,6 +3,7 @@
 #![expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
 
 use super::super::HiddenAct;
+use super::wide;
 
 /// eˣ to about 1e-7 of its value; 0 far below and finite far above (Cephes' `expf`).
 #[inline(always)]
@@ -148,6 +149,17 @@ pub(crate) fn normalize(row: &mut [f32], eps: f32) -> f32 {
         *x = (*x - mean) * inverse;
     }
     inverse
+}
+
+wide! {
+    /// Adds rows to `sum`.
+    pub(crate) fn add_rows(sum: &mut [f32], rows: &[f32]) {
+        for row in rows.chunks_exact(sum.len()) {
+            for (sum, x) in sum.iter_mut().zip(row) {
+                *sum += x;
+            }
+        }
+    }
 }
 
 #[cfg(test)]

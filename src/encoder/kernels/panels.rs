@@ -25,15 +25,15 @@ pub(crate) struct Aligned<T>(pub(crate) T);
 
 /// Rows of `inner` floats that begin every `stride` floats.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rows<'a> {
-    pub(crate) values: &'a [f32],
-    pub(crate) count: usize,
-    pub(crate) stride: usize,
+struct Rows<'a> {
+    values: &'a [f32],
+    count: usize,
+    stride: usize,
 }
 
 impl<'a> Rows<'a> {
     /// Rows without gaps.
-    pub(crate) fn of(values: &'a [f32], width: usize) -> Self {
+    fn of(values: &'a [f32], width: usize) -> Self {
         Self { values, count: values.len() / width, stride: width }
     }
 
@@ -214,7 +214,7 @@ pub(crate) fn tile<const ROWS: usize, const FMA: bool>(
 pub(super) mod tests {
     use super::*;
 
-    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+    pub(in super::super) fn numbers(count: usize, seed: usize) -> Vec<f32> {
         (0..count).map(|i| ((i * 7919 + seed * 104_729) % 1_000) as f32 / 500.0 - 1.0).collect()
     }
 

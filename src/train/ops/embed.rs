@@ -3,9 +3,10 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
+use crate::encoder::kernels::math::add_rows;
 use crate::encoder::kernels::wide;
 
-use super::rows::{add_rows, floats, host, rows_a_task};
+use super::rows::{floats, host, rows_a_task};
 
 /// The rows that one token takes from the three tables.
 #[derive(Debug, Clone, Copy)]

@@ -9,11 +9,11 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use crate::encoder::HiddenAct;
-use crate::encoder::kernels::math::{activate, activation_slopes};
+use crate::encoder::kernels::math::{activate, activation_slopes, add_rows};
 use crate::encoder::kernels::product::{Matrix, multiply};
 use crate::encoder::kernels::{Threads, wide};
 
-use super::rows::{add_rows, floats, host, rows_a_task, sum_rows};
+use super::rows::{floats, host, rows_a_task, sum_rows};
 
 /// xWᵀ + b, for `weight` of shape (out, in).
 pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {

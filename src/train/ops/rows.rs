@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, Layout, Result, Storage, bail};
 use rayon::prelude::*;
 
-use crate::encoder::kernels::wide;
+use crate::encoder::kernels::math::add_rows;
 
 /// Floats that one task works on: enough to pay for the hand-over, few enough to stay in cache.
 const CHUNK: usize = 1 << 14;
@@ -92,15 +92,4 @@ pub(super) fn sum_rows(rows: usize, width: usize, add: impl Fn(Range<usize>, &mu
         add_rows(&mut total, &part);
     }
     total
-}
-
-wide! {
-    /// Adds rows to `sum`.
-    pub(super) fn add_rows(sum: &mut [f32], rows: &[f32]) {
-        for row in rows.chunks_exact(sum.len()) {
-            for (sum, x) in sum.iter_mut().zip(row) {
-                *sum += x;
-            }
-        }
-    }
 }
