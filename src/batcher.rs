@@ -5,13 +5,15 @@
 //! batch, so that they are never starved. Batches are packed without padding, so there is nothing to gain from sorting
 //! their texts by length.
 //!
-//! A full lane refuses at once. Texts whose caller has gone or whose deadline has passed are skipped when a batch is
-//! formed, before the model sees them. A panic fails the batch it happened in, and no other. The thread ends when the
-//! last handle is dropped.
+//! A full lane refuses at once, and so does one whose texts will take most of what the caller's deadline leaves: under
+//! overload the model works for callers who are still there when it is done. Texts whose caller has gone or whose deadline
+//! has passed all the same are skipped when a batch is formed, before the model sees them. A panic fails the batch it
+//! happened in, and no other. The thread ends when the last handle is dropped.
 
 use std::collections::VecDeque;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,6 +27,11 @@ use crate::pipeline::{Assess, CitizenRequest};
 const MAX_BULK_WAIT: Duration = Duration::from_millis(250);
 /// The share that it gets: one part of so many.
 const BULK_SHARE: usize = 4;
+/// One part of so many of a caller's time may pass before the model has come to its texts: the wait is an estimate, and
+/// the answer takes time too.
+const MAX_WAIT: u32 = 2;
+/// How slowly the estimate follows the batches: a batch counts one part of so many.
+const PACE_INERTIA: u64 = 8;
 
 /// Settings of the lanes.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +90,9 @@ impl Batcher {
         let (batches, budget) = (Arc::clone(&queue), config.max_batch_tokens.get());
         std::thread::Builder::new().name("model".to_owned()).spawn(move || {
             while let Some(batch) = batches.next_batch(budget) {
+                let (begin, texts) = (Instant::now(), batch.len());
                 answer(&*model, batch);
+                batches.pace.follow(begin.elapsed(), texts);
             }
         })?;
         let room = [Arc::new(Semaphore::new(limit)), Arc::new(Semaphore::new(limit))];
@@ -93,14 +102,30 @@ impl Batcher {
     /// Takes room for `texts` texts, before anything is spent on them.
     ///
     /// # Errors
-    /// If the lane has not as much room now.
-    pub fn reserve(&self, lane: Lane, texts: usize) -> Result<Place> {
+    /// If the lane has not as much room now, or the model will hardly come to these texts before the deadline.
+    pub fn reserve(&self, lane: Lane, texts: usize, deadline: Option<Instant>) -> Result<Place> {
         let full = Error::Overloaded { limit: self.limit };
         let Ok(permits) = u32::try_from(texts) else { return Err(full) };
+        let wait = self.expected_wait(lane);
+        if deadline.is_some_and(|deadline| deadline <= Instant::now() + wait * MAX_WAIT) {
+            return Err(Error::TooManyBefore { wait });
+        }
         match Arc::clone(&self.room[lane as usize]).try_acquire_many_owned(permits) {
             Ok(permits) => Ok(Place { lane, permits }),
             Err(_) => Err(full),
         }
+    }
+
+    /// How long a text that comes now waits for those before it; nothing if there are none.
+    fn expected_wait(&self, lane: Lane) -> Duration {
+        let before = |lane: Lane| self.limit - self.room[lane as usize].available_permits();
+        let (interactive, bulk) = (before(Lane::Interactive), before(Lane::Bulk));
+        let texts = match lane {
+            Lane::Interactive if bulk > 0 => interactive * BULK_SHARE / (BULK_SHARE - 1),
+            Lane::Interactive => interactive,
+            Lane::Bulk => interactive + bulk,
+        };
+        self.queue.0.pace.of(texts)
     }
 
     /// Waits until the lane has room for a text.
@@ -148,11 +173,31 @@ impl Batcher {
     }
 }
 
-/// What waits for the model.
+/// What waits for the model, and how fast the model is.
 #[derive(Debug, Default)]
 struct Queue {
     lanes: Mutex<Lanes>,
     changed: Condvar,
+    pace: Pace,
+}
+
+/// Nanoseconds a text, as it was of late; written by the model's thread alone.
+#[derive(Debug, Default)]
+struct Pace(AtomicU64);
+
+impl Pace {
+    fn follow(&self, elapsed: Duration, texts: usize) {
+        let latest = elapsed.as_nanos() as u64 / texts as u64;
+        let pace = match self.0.load(Ordering::Relaxed) {
+            0 => latest,
+            before => before - before / PACE_INERTIA + latest / PACE_INERTIA,
+        };
+        self.0.store(pace, Ordering::Relaxed);
+    }
+
+    fn of(&self, texts: usize) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed).saturating_mul(texts as u64))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -374,15 +419,43 @@ mod tests {
     #[tokio::test]
     async fn a_full_lane_refuses_at_once_and_has_room_again_after_an_answer() {
         let (batcher, permit) = scripted(2, false);
-        let place = batcher.reserve(Lane::Interactive, 1).unwrap();
-        assert!(matches!(batcher.reserve(Lane::Interactive, 2), Err(Error::Overloaded { limit: 2 })));
+        let place = batcher.reserve(Lane::Interactive, 1, None).unwrap();
+        assert!(matches!(batcher.reserve(Lane::Interactive, 2, None), Err(Error::Overloaded { limit: 2 })));
         permit.send(()).unwrap();
         // The scripted model answers nothing, which is an answer too.
         assert!(matches!(batcher.submit(place, requests(), None).await, Err(Error::Unavailable)));
         // The model's thread gives the room back just after the answer.
-        while batcher.reserve(Lane::Interactive, 2).is_err() {
+        while batcher.reserve(Lane::Interactive, 2, None).is_err() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    #[tokio::test]
+    async fn who_would_wait_too_long_for_others_is_refused_at_once() {
+        let (batcher, _permit) = scripted(8, false);
+        let soon = || Some(Instant::now() + Duration::from_secs(1));
+        batcher.queue.0.pace.follow(Duration::from_secs(4), 10);
+        let first = batcher.reserve(Lane::Interactive, 1, soon()).unwrap();
+        let second = batcher.reserve(Lane::Interactive, 1, soon()).unwrap();
+        let refused = batcher.reserve(Lane::Interactive, 1, soon());
+        let wait = Duration::from_millis(800);
+        assert!(matches!(refused, Err(Error::TooManyBefore { wait: expected }) if expected == wait));
+        assert!(matches!(batcher.reserve(Lane::Bulk, 1, soon()), Err(Error::TooManyBefore { .. })));
+        // Whoever has time waits, and nobody is refused for how slow the model was when nobody is before him.
+        batcher.reserve(Lane::Interactive, 1, None).unwrap();
+        drop((first, second));
+        batcher.queue.0.pace.follow(Duration::from_secs(4000), 10);
+        batcher.reserve(Lane::Interactive, 1, soon()).unwrap();
+    }
+
+    #[test]
+    fn the_pace_follows_the_batches_slowly() {
+        let pace = Pace::default();
+        assert_eq!(pace.of(5), Duration::ZERO);
+        pace.follow(Duration::from_millis(40), 10);
+        assert_eq!(pace.of(2), Duration::from_millis(8));
+        pace.follow(Duration::from_millis(120), 10);
+        assert_eq!(pace.of(2), Duration::from_millis(10));
     }
 
     #[tokio::test]
@@ -391,7 +464,7 @@ mod tests {
         for _ in 0..2 {
             permit.send(()).unwrap();
             let answer =
-                batcher.submit(batcher.reserve(Lane::Interactive, 1).unwrap(), requests(), None).await;
+                batcher.submit(batcher.reserve(Lane::Interactive, 1, None).unwrap(), requests(), None).await;
             assert!(matches!(answer, Err(Error::Batch(error)) if matches!(*error, Error::Panicked)));
         }
     }
@@ -400,7 +473,8 @@ mod tests {
     async fn a_call_whose_deadline_passes_is_told_so() {
         let (batcher, permit) = scripted(8, false);
         let soon = Some(Instant::now() + Duration::from_millis(30));
-        let answer = batcher.submit(batcher.reserve(Lane::Interactive, 1).unwrap(), requests(), soon).await;
+        let answer =
+            batcher.submit(batcher.reserve(Lane::Interactive, 1, None).unwrap(), requests(), soon).await;
         assert!(matches!(answer, Err(Error::DeadlineExceeded)));
         permit.send(()).unwrap();
     }

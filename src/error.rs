@@ -1,6 +1,7 @@
 //! One error for everything above the model: what went wrong, and what kind of outcome that is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::classifier::ModelError;
 use crate::fault::FileError;
@@ -80,6 +81,12 @@ pub enum Error {
         /// How many texts may wait.
         limit: usize,
     },
+    /// The texts before it will take most of what the caller's deadline leaves.
+    #[error("too many texts came before: the model will come to this call in about {:.1} s, and the deadline is near", wait.as_secs_f64())]
+    TooManyBefore {
+        /// How long they will take.
+        wait: Duration,
+    },
     /// The model's thread is gone.
     #[error("the service cannot reach its model")]
     Unavailable,
@@ -114,7 +121,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Request(_) => ErrorKind::InvalidInput,
-            Self::Overloaded { .. } => ErrorKind::Overloaded,
+            Self::Overloaded { .. } | Self::TooManyBefore { .. } => ErrorKind::Overloaded,
             Self::Unavailable => ErrorKind::Unavailable,
             Self::Batch(error) => error.kind(),
             Self::DeadlineExceeded => ErrorKind::DeadlineExceeded,

@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
-use tonic::{Code, Request};
+use tonic::{Code, Request, Response};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -64,6 +64,7 @@ async fn start_with(model: impl FnOnce(Arc<Pipeline>) -> Arc<dyn Assess>, queued
             max_queued_texts: NonZeroU32::new(queued).unwrap(),
             max_batch_tokens: NonZeroUsize::new(512).unwrap(),
         },
+        cache_bytes: 1 << 20,
         shutdown_grace: GRACE,
     };
     let model = model(Arc::clone(&pipeline));
@@ -288,7 +289,7 @@ async fn a_slow_reader_stops_its_own_stream_and_nobody_else() {
     let endpoint = Channel::from_shared(format!("http://{}", server.address)).unwrap();
     let channel = endpoint.initial_stream_window_size(65_535).connect().await.unwrap();
     let mut client = DispatchServiceClient::new(channel);
-    let requests = tokio_stream::iter(vec![text("小区物业乱收费"); SENT]);
+    let requests = tokio_stream::iter((0..SENT).map(|number| text(&format!("小区物业乱收费{number}元"))));
     let mut stream = client.stream_classify_texts(requests).await.unwrap().into_inner();
     // Nobody reads: the work comes to a halt once all buffers are full.
     let mut before = usize::MAX;
@@ -371,6 +372,29 @@ async fn a_full_queue_is_resource_exhausted_and_says_when_to_come_back() {
     assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
     gate.let_one_through();
     assert_eq!(call.await.unwrap().unwrap().into_inner().results.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_been_asked_before_is_answered_without_the_model() {
+    let (server, gate) = serve_gated(1).await;
+    let mut client = server.client().await;
+    gate.let_one_through();
+    let mut ask = async |id: &str, words: &str| {
+        let request = ClassifyTextRequest { request_id: id.to_owned(), ..text(words) };
+        client.classify_text(request).await.map(Response::into_inner)
+    };
+    let first = ask("a", "路灯不亮").await.unwrap();
+    // Nothing gets through to the model any more.
+    let second = ask("b", "路灯不亮").await.unwrap();
+    assert_eq!((second.request_id.as_str(), second.assessment), ("b", first.assessment));
+    assert_eq!(ask(&"b".repeat(129), "路灯不亮").await.unwrap_err().code(), Code::InvalidArgument);
+    // Of a batch, only what is new takes room.
+    let requests = vec![text("路灯不亮"), text("公交"), text("路灯不亮")];
+    gate.let_one_through();
+    let results = server.client().await.batch_classify_texts(BatchClassifyTextsRequest { requests }).await;
+    let results = results.unwrap().into_inner().results;
+    assert!(results.iter().all(|result| matches!(result.outcome, Some(Outcome::Assessment(_)))));
+    assert_eq!(results[0], results[2]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,8 @@ use super::model::ModelArgs;
   jiesu bench --endpoint http://127.0.0.1:50051 --file requests.jsonl --rate 200 --duration 60 --json
 
 With `--rate`, calls are sent when they are due, whether or not earlier ones have been answered, and latency counts from
-when a call was due: a service that stalls cannot hide it by being asked less.")]
+when a call was due: a service that stalls cannot hide it by being asked less. Texts are sent in turn, again and again:
+to measure the model and not the memory of what has been asked before, start the service with `--cache-mib 0`.")]
 pub struct BenchArgs {
     /// Texts to classify: JSON lines (.jsonl, .ndjson) or CSV with a header (.csv), in UTF-8.
     #[arg(long, value_name = "FILE")]

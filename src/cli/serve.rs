@@ -26,6 +26,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", default_value = "256", env = "JIESU_MAX_BATCH_TOKENS")]
     pub max_batch_tokens: NonZeroUsize,
 
+    /// Memory for answers that are kept for when the same is asked again, in MiB; 0 keeps none.
+    #[arg(long, value_name = "MIB", default_value_t = 64, env = "JIESU_CACHE_MIB")]
+    pub cache_mib: u32,
+
     /// How long calls in flight may take once shutdown has begun, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, env = "JIESU_SHUTDOWN_GRACE")]
     pub shutdown_grace: u64,

@@ -23,10 +23,13 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
             max_queued_texts: args.max_queued_texts,
             max_batch_tokens: args.max_batch_tokens,
         },
+        cache_bytes: u64::from(args.cache_mib) * (1 << 20),
         shutdown_grace: Duration::from_secs(args.shutdown_grace),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(rayon::current_num_threads())
+        // They check and tokenise what comes.
+        .max_blocking_threads(rayon::current_num_threads())
         .enable_all()
         .build()?;
     runtime.block_on(async {

@@ -38,11 +38,7 @@ impl Inquiry {
         let mut violations = Vec::new();
         let category_count = count("category_count", message.category_count, &mut violations);
         let department_count = count("department_count", message.department_count, &mut violations);
-        let id_chars = message.request_id.chars().count();
-        if id_chars > MAX_REQUEST_ID_CHARS {
-            let problem = format!("has {id_chars} characters; at most {MAX_REQUEST_ID_CHARS} are accepted");
-            violations.push(Violation { field: "request_id", problem });
-        }
+        violations.extend(check_id(&message.request_id).err());
         match request {
             Ok(request) if violations.is_empty() => {
                 Ok(Self { request, wish: Wish { category_count, department_count } })
@@ -61,6 +57,16 @@ impl Wish {
     pub(super) fn grant(&self, assessment: Assessment) -> pb::Assessment {
         assessment.with_counts(self.category_count, self.department_count).into()
     }
+}
+
+/// Refuses an id that is too long.
+pub(super) fn check_id(request_id: &str) -> Result<(), Violation> {
+    let chars = request_id.chars().count();
+    if chars <= MAX_REQUEST_ID_CHARS {
+        return Ok(());
+    }
+    let problem = format!("has {chars} characters; at most {MAX_REQUEST_ID_CHARS} are accepted");
+    Err(Violation { field: "request_id", problem })
 }
 
 fn count(field: &'static str, value: Option<i32>, violations: &mut Vec<Violation>) -> usize {

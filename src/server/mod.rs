@@ -18,6 +18,7 @@ use crate::pb;
 use crate::pb::dispatch_service_server::{DispatchServiceServer, SERVICE_NAME};
 use crate::pipeline::{Assess, Pipeline};
 
+mod cache;
 mod convert;
 mod deadline;
 mod service;
@@ -31,6 +32,8 @@ pub use service::Service;
 pub struct ServerConfig {
     /// Settings of the queue before the model.
     pub batcher: BatcherConfig,
+    /// How much memory answers may take that are kept for when the same is asked again, in bytes; 0 keeps none.
+    pub cache_bytes: u64,
     /// How long calls in flight may take once shutdown has begun.
     pub shutdown_grace: Duration,
 }
@@ -61,8 +64,9 @@ pub async fn run(
         .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    let service = DispatchServiceServer::new(Service::new(Arc::clone(&pipeline), batcher.clone()))
-        .max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let service =
+        DispatchServiceServer::new(Service::new(Arc::clone(&pipeline), batcher.clone(), config.cache_bytes))
+            .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let address = listener.local_addr()?;
     let (begin_drain, mut drain) = watch::channel(false);
     let mut server = tokio::spawn(
@@ -126,6 +130,6 @@ async fn end_watches(mut reporter: HealthReporter) {
 
 async fn warm_up(pipeline: &Pipeline, batcher: &Batcher) -> anyhow::Result<()> {
     let request = pipeline.request("", "路灯不亮，请安排维修", "")?;
-    batcher.submit(batcher.reserve(Lane::Interactive, 1)?, vec![request], None).await?;
+    batcher.submit(batcher.reserve(Lane::Interactive, 1, None)?, vec![request], None).await?;
     Ok(())
 }

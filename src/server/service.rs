@@ -1,4 +1,4 @@
-//! The RPCs of `DispatchService`: check, queue, answer.
+//! The RPCs of `DispatchService`: check, look up, queue, answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,9 +8,11 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 
+use super::cache::AnswerCache;
 use super::convert::{self, Inquiry, MAX_BATCH_SIZE};
 use super::{deadline, status};
 use crate::batcher::{Batcher, Lane, Place};
+use crate::error::Result as PlaceResult;
 use crate::pb::classify_text_result::Outcome;
 use crate::pb::dispatch_service_server::DispatchService;
 use crate::pb::{
@@ -29,30 +31,54 @@ const MAX_STREAMED: usize = 64;
 pub struct Service {
     pipeline: Arc<Pipeline>,
     batcher: Batcher,
+    cache: AnswerCache,
 }
 
 /// What became of one request of a call.
 type Answer = Result<Assessment, RequestError>;
 
 impl Service {
-    /// Makes the service.
-    pub fn new(pipeline: Arc<Pipeline>, batcher: Batcher) -> Self {
-        Self { pipeline, batcher }
+    /// Makes the service; `cache_bytes` is how much it may keep of what it has answered.
+    pub fn new(pipeline: Arc<Pipeline>, batcher: Batcher, cache_bytes: u64) -> Self {
+        let cache = AnswerCache::new(cache_bytes, pipeline.classifier().revision());
+        Self { pipeline, batcher, cache }
     }
 
-    /// Answers the well-formed ones among `requests`, in their order.
-    async fn answer(
+    /// Answers the well-formed ones among `requests`, in their order: those that have been answered before at once, the
+    /// others in the place found for so many.
+    async fn answer<P: Future<Output = PlaceResult<Place>>>(
         &self,
-        requests: Vec<ClassifyTextRequest>,
-        lane: Lane,
+        mut requests: Vec<ClassifyTextRequest>,
         deadline: Option<Instant>,
+        find_place: impl FnOnce(usize) -> P,
     ) -> Result<Vec<Answer>, Status> {
-        let place = self.batcher.reserve(lane, requests.len()).map_err(|error| status::from_error(&error))?;
-        self.answer_in(place, requests, deadline).await
+        let keys: Vec<_> = requests.iter().map(|request| self.cache.key(request)).collect();
+        let known: Vec<_> =
+            keys.iter().zip(&requests).map(|(key, request)| self.cache.get(key, request)).collect();
+        let mut unknown = known.iter().map(Option::is_none);
+        requests.retain(|_| unknown.next().unwrap_or(true));
+        let fresh = if requests.is_empty() {
+            Vec::new()
+        } else {
+            let place = find_place(requests.len()).await.map_err(|error| status::from_error(&error))?;
+            self.ask(place, requests, deadline).await?
+        };
+        let mut fresh = fresh.into_iter();
+        let answers = keys.into_iter().zip(known).map(|(key, known)| {
+            if let Some(known) = known {
+                return Ok(Ok(known));
+            }
+            let answer = fresh.next().ok_or_else(fewer)?;
+            if let Ok(answer) = &answer {
+                self.cache.put(key, answer);
+            }
+            Ok(answer)
+        });
+        answers.collect()
     }
 
-    /// Answers the well-formed ones among `requests`, for which there is room, in their order.
-    async fn answer_in(
+    /// Asks the model for answers to the well-formed ones among `requests`, for which there is room, in their order.
+    async fn ask(
         &self,
         place: Place,
         requests: Vec<ClassifyTextRequest>,
@@ -86,7 +112,6 @@ impl Service {
                 Err(error) => Ok(Err(error)),
                 Ok(wish) => {
                     let assessment = assessments.next();
-                    let fewer = || Status::internal("the model answered fewer requests than it was asked");
                     Ok(Ok(wish.grant(assessment.ok_or_else(fewer)?)))
                 }
             })
@@ -96,18 +121,18 @@ impl Service {
     /// The result of one request of a stream.
     async fn streamed(&self, request: ClassifyTextRequest, deadline: Option<Instant>) -> ClassifyTextResult {
         let request_id = request.request_id.clone();
-        let answer = async {
-            let place = self.batcher.wait_for_place(Lane::Bulk).await;
-            let place = place.map_err(|error| status::from_error(&error))?;
-            let mut answers = self.answer_in(place, vec![request], deadline).await?;
-            answers.pop().ok_or_else(|| Status::internal("the model did not answer"))
-        };
-        let outcome = match answer.await {
+        let place = |_| self.batcher.wait_for_place(Lane::Bulk);
+        let answers = self.answer(vec![request], deadline, place).await;
+        let outcome = match answers.and_then(|mut answers| answers.pop().ok_or_else(fewer)) {
             Ok(answer) => outcome(answer),
             Err(status) => Outcome::Error(convert::status_error(&status)),
         };
         ClassifyTextResult { request_id, outcome: Some(outcome) }
     }
+}
+
+fn fewer() -> Status {
+    Status::internal("the model answered fewer requests than it was asked")
 }
 
 fn outcome(answer: Answer) -> Outcome {
@@ -139,11 +164,12 @@ impl DispatchService for Service {
         let request = request.into_inner();
         tracing::debug!(method = "ClassifyText", texts = 1, "received");
         let request_id = request.request_id.clone();
-        let answer = self.answer(vec![request], Lane::Interactive, deadline).await;
+        let place = async |texts| self.batcher.reserve(Lane::Interactive, texts, deadline);
+        let answer = self.answer(vec![request], deadline, place).await;
         let answer = answer.and_then(|mut answers| match answers.pop() {
             Some(Ok(assessment)) => Ok(assessment),
             Some(Err(error)) => Err(status::invalid_argument(&error)),
-            None => Err(Status::internal("the model did not answer")),
+            None => Err(fewer()),
         });
         log("ClassifyText", 1, begin, answer.as_ref().err());
         Ok(Response::new(ClassifyTextResponse { assessment: Some(answer?), request_id }))
@@ -159,7 +185,8 @@ impl DispatchService for Service {
         tracing::debug!(method = "BatchClassifyTexts", texts, "received");
         let answers = if (1..=MAX_BATCH_SIZE).contains(&texts) {
             let ids: Vec<String> = requests.iter().map(|request| request.request_id.clone()).collect();
-            self.answer(requests, Lane::Bulk, deadline).await.map(|answers| ids.into_iter().zip(answers))
+            let place = async |texts| self.batcher.reserve(Lane::Bulk, texts, deadline);
+            self.answer(requests, deadline, place).await.map(|answers| ids.into_iter().zip(answers))
         } else {
             let problem = format!("has {texts} items; a batch has 1 to {MAX_BATCH_SIZE}");
             let violations = vec![Violation { field: "requests", problem }];

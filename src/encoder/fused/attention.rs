@@ -6,14 +6,12 @@
 
 #![expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
 
-use multiversion::target::target_cfg_f;
-
 use crate::encoder::kernels::math::exponentials;
-use crate::encoder::kernels::panels::{PANEL, Panels, has_fma, tile};
+use crate::encoder::kernels::panels::{PANEL, Panels, multiply_rows};
 use crate::encoder::kernels::wide;
 
-/// Queries whose scores are computed together.
-const ROWS: usize = 6;
+/// Most queries whose scores are computed together.
+const MAX_ROWS: usize = 6;
 
 /// Which head, of which shape.
 #[derive(Debug, Clone, Copy)]
@@ -38,25 +36,23 @@ wide! {
     ///
     /// `qkv` holds queries, keys and values of the text's tokens side by side: (tokens, 3 · hidden_size).
     pub(super) fn attend(qkv: &[f32], head: Head, scratch: &mut Scratch, out: &mut [f32]) {
-        const FMA: bool = has_fma(target_cfg_f!(target_feature = "fma"));
         let Head { hidden_size, width, index } = head;
         let (stride, tokens) = (3 * hidden_size, qkv.len() / (3 * hidden_size));
         let part = |part: usize| &qkv[part * hidden_size + index * width..];
         scratch.keys.transpose(part(1), (tokens, width), stride);
         scratch.values.copy(part(2), (tokens, width), stride);
-        scratch.scores.resize(ROWS * scratch.keys.padded_columns(), 0.0);
+        scratch.scores.resize(MAX_ROWS * scratch.keys.padded_columns(), 0.0);
         let mut queries = Queries { rows: part(0), stride, tokens, width, scratch };
-        let count = out.len() / width;
-        for (block, out) in out.chunks_mut(ROWS * width).enumerate() {
-            let first = block * ROWS;
-            match count - first {
-                ROWS.. => queries.attend::<ROWS, FMA>(first, out),
-                5 => queries.attend::<5, FMA>(first, out),
-                4 => queries.attend::<4, FMA>(first, out),
-                3 => queries.attend::<3, FMA>(first, out),
-                2 => queries.attend::<2, FMA>(first, out),
-                _ => queries.attend::<1, FMA>(first, out),
-            }
+        let (mut first, mut rest) = (0, out);
+        while !rest.is_empty() {
+            let rows = match rest.len() / width {
+                MAX_ROWS.. => queries.attend::<MAX_ROWS, PAIRS, FMA>(first, rest),
+                4.. => queries.attend::<4, PAIRS, FMA>(first, rest),
+                2.. => queries.attend::<2, PAIRS, FMA>(first, rest),
+                _ => queries.attend::<1, PAIRS, FMA>(first, rest),
+            };
+            first += rows;
+            rest = &mut rest[rows * width..];
         }
     }
 }
@@ -71,28 +67,32 @@ struct Queries<'a> {
 
 impl Queries<'_> {
     #[inline(always)]
-    fn attend<const ROWS: usize, const FMA: bool>(&mut self, first: usize, out: &mut [f32]) {
+    fn attend<const ROWS: usize, const PAIRS: bool, const FMA: bool>(
+        &mut self,
+        first: usize,
+        out: &mut [f32],
+    ) -> usize {
         let Scratch { keys, values, scores } = &mut *self.scratch;
         let row_length = keys.padded_columns();
         let queries = &self.rows[first * self.stride..];
-        for (column, panel) in keys.iter() {
-            let sums = tile::<ROWS, FMA>(queries, self.stride, panel, [0.0; PANEL]);
-            for (row, sums) in sums.iter().enumerate() {
-                scores[row * row_length + column..][..PANEL].copy_from_slice(sums);
-            }
-        }
-        let inverse: [f32; ROWS] = std::array::from_fn(|row| {
-            1.0 / exponentials(&mut scores[row * row_length..][..self.tokens], 1.0)
+        multiply_rows::<ROWS, PAIRS, FMA>((queries, self.stride), keys, |row, column, sums| {
+            scores[row * row_length + column..][..PANEL].copy_from_slice(sums);
         });
-        for (column, panel) in values.iter() {
-            let sums = tile::<ROWS, FMA>(scores, row_length, panel, [0.0; PANEL]);
-            let columns = PANEL.min(self.width - column);
-            for ((row, sums), inverse) in sums.iter().enumerate().zip(inverse) {
-                let out = &mut out[row * self.width + column..][..columns];
-                for (out, sum) in out.iter_mut().zip(sums) {
-                    *out = sum * inverse;
-                }
-            }
+        // Not `array::from_fn`: what it calls is not inlined, and so not compiled for wide vectors.
+        let mut inverse = [0.0; ROWS];
+        for (row, inverse) in inverse.iter_mut().enumerate() {
+            let row = &mut scores[row * row_length..][..row_length];
+            // Behind the last key, so that whole vectors are left; nothing after the exponential.
+            row[self.tokens..].fill(f32::MIN);
+            *inverse = 1.0 / exponentials::<FMA>(row, 1.0);
         }
+        multiply_rows::<ROWS, PAIRS, FMA>((scores, row_length), values, |row, column, sums| {
+            let columns = PANEL.min(self.width - column);
+            let out = &mut out[row * self.width + column..][..columns];
+            for (out, sum) in out.iter_mut().zip(sums) {
+                *out = sum * inverse[row];
+            }
+        });
+        ROWS
     }
 }

@@ -19,13 +19,14 @@ const LARGEST: f32 = 63.0;
 const ZERO_POINT: i32 = 64;
 /// Inputs that are multiplied in one step.
 const OCTET: usize = 8;
-/// Rows of x that are multiplied with a panel at once.
-const ROWS: usize = 4;
+/// Most rows of x, and most panels, that are multiplied at once.
+const ROWS: usize = 6;
+const PANELS: usize = 2;
 
 /// Eight rows of a panel: for each half of the eight, and each column, four neighbours.
 type PanelOctet = Aligned<[i8; OCTET * PANEL]>;
-/// Sums of some rows.
-type Sums = [[i32; PANEL]; ROWS];
+/// Sums of some rows with some panels.
+type Sums = [[[i32; PANEL]; PANELS]; ROWS];
 
 /// Rows of x, rounded.
 #[derive(Debug, Clone, Default)]
@@ -122,26 +123,30 @@ impl QuantizedLinear {
 wide! {
     fn multiply(x: &QuantizedRows, w: &QuantizedLinear, activation: Option<HiddenAct>, y: (&mut [f32], Instructions)) {
         let (y, instructions) = y;
+        let (rows, panels) = instructions.tile();
         let mut sums = Sums::default();
-        for (panel, rows) in w.weights.chunks_exact(w.octets).enumerate() {
-            let columns = panel * PANEL..w.columns.min((panel + 1) * PANEL);
-            let (offsets, scales, bias) = (&w.offsets[panel], &w.scales[panel], &w.bias[panel]);
-            let blocks = x.values.chunks(ROWS * w.octets).zip(x.scales.chunks(ROWS));
-            for ((x, row_scales), y) in blocks.zip(y.chunks_mut(ROWS * w.columns)) {
-                instructions.multiply((x, row_scales.len()), rows, &mut sums);
+        for (group, weights) in w.weights.chunks(panels * w.octets).enumerate() {
+            let first = group * panels;
+            let blocks = x.values.chunks(rows * w.octets).zip(x.scales.chunks(rows));
+            for ((x, row_scales), y) in blocks.zip(y.chunks_mut(rows * w.columns)) {
+                instructions.multiply((x, row_scales.len()), (weights, w.octets), &mut sums);
                 for ((sums, row_scale), y) in sums.iter().zip(row_scales).zip(y.chunks_exact_mut(w.columns)) {
-                    let mut row = [0.0; PANEL];
-                    for lane in 0..PANEL {
-                        row[lane] = (sums[lane] - offsets[lane]) as f32 * (row_scale * scales[lane]) + bias[lane];
+                    let y = y[first * PANEL..].chunks_mut(PANEL).take(panels);
+                    for ((y, sums), panel) in y.zip(sums).zip(first..) {
+                        let (offsets, scales, bias) = (&w.offsets[panel], &w.scales[panel], &w.bias[panel]);
+                        let mut row = [0.0; PANEL];
+                        for lane in 0..PANEL {
+                            row[lane] = (sums[lane] - offsets[lane]) as f32 * (row_scale * scales[lane]) + bias[lane];
+                        }
+                        write::<FMA>(&row, activation, y);
                     }
-                    write(&row, activation, &mut y[columns.clone()]);
                 }
             }
         }
     }
 }
 
-/// The instructions that multiply rows of x, up to four, with a panel.
+/// The instructions that multiply rows of x with panels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Instructions {
     Plain,
@@ -166,27 +171,41 @@ impl Instructions {
         Self::Plain
     }
 
-    #[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the processor has been asked"))]
-    fn multiply(self, x: (&[[u8; OCTET]], usize), panel: &[PanelOctet], sums: &mut Sums) {
+    /// Rows of x and panels that keep all registers busy.
+    fn tile(self) -> (usize, usize) {
         match self {
-            Self::Plain => plain(x.0, panel, sums),
+            Self::Plain => (4, 1),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => (4, 1),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => (ROWS, PANELS),
+        }
+    }
+
+    /// Multiplies some rows of x, at most those of the tile, with one panel or two of so many octets.
+    #[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the processor has been asked"))]
+    fn multiply(self, x: (&[[u8; OCTET]], usize), panels: (&[PanelOctet], usize), sums: &mut Sums) {
+        match self {
+            Self::Plain => plain(x.0, panels, sums),
             // SAFETY: `best` names instructions only where the processor has them.
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => unsafe { x86::avx2(x, panel, sums) },
+            Self::Avx2 => unsafe { x86::avx2(x, panels.0, sums) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Vnni => unsafe { x86::avx512_vnni(x, panel, sums) },
+            Self::Avx512Vnni => unsafe { x86::avx512_vnni(x, panels, sums) },
         }
     }
 }
 
-fn plain(x: &[[u8; OCTET]], panel: &[PanelOctet], sums: &mut Sums) {
-    for (x, sums) in x.chunks_exact(panel.len()).zip(sums) {
-        *sums = [0; PANEL];
-        for (x, w) in x.iter().zip(panel) {
-            for (x, w) in x.as_chunks::<4>().0.iter().zip(w.0.as_chunks::<{ 4 * PANEL }>().0) {
-                for (sum, w) in sums.iter_mut().zip(w.as_chunks::<4>().0) {
-                    *sum += x.iter().zip(w).map(|(x, w)| i32::from(*x) * i32::from(*w)).sum::<i32>();
+fn plain(x: &[[u8; OCTET]], (panels, octets): (&[PanelOctet], usize), sums: &mut Sums) {
+    for (x, sums) in x.chunks_exact(octets).zip(sums) {
+        for (panel, sums) in panels.chunks_exact(octets).zip(sums) {
+            *sums = [0; PANEL];
+            for (x, w) in x.iter().zip(panel) {
+                for (x, w) in x.as_chunks::<4>().0.iter().zip(w.0.as_chunks::<{ 4 * PANEL }>().0) {
+                    for (sum, w) in sums.iter_mut().zip(w.as_chunks::<4>().0) {
+                        *sum += x.iter().zip(w).map(|(x, w)| i32::from(*x) * i32::from(*w)).sum::<i32>();
+                    }
                 }
             }
         }
@@ -206,10 +225,11 @@ mod x86 {
 
     use super::{OCTET, PANEL, PanelOctet, Sums};
 
-    /// The first and the last four of an octet.
-    fn halves(octet: [u8; OCTET]) -> [i32; 2] {
-        let all = u64::from_le_bytes(octet);
-        [(all as u32).cast_signed(), ((all >> 32) as u32).cast_signed()]
+    /// The first or the last four of an octet, read from where they lie: vectors of them are then filled by the load.
+    #[inline]
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "a copy would be read whole")]
+    fn quad(octet: &[u8; OCTET], half: usize) -> i32 {
+        i32::from_le_bytes(octet.as_chunks::<4>().0[half])
     }
 
     #[target_feature(enable = "avx2")]
@@ -226,26 +246,30 @@ mod x86 {
     #[target_feature(enable = "avx2")]
     #[expect(unsafe_code, reason = "vectors are loaded and stored by address")]
     fn avx2_rows<const ROWS: usize>(x: &[[u8; OCTET]], panel: &[PanelOctet], sums: &mut Sums) {
-        let rows: [&[[u8; OCTET]]; ROWS] = std::array::from_fn(|row| &x[row * panel.len()..][..panel.len()]);
+        let mut rows: [&[[u8; OCTET]]; ROWS] = [&[]; ROWS];
+        for (index, row) in rows.iter_mut().enumerate() {
+            *row = &x[index * panel.len()..][..panel.len()];
+        }
         let ones = _mm256_set1_epi16(1);
         let mut totals = [[_mm256_setzero_si256(); 2]; ROWS];
         for (k, w) in panel.iter().enumerate() {
-            // SAFETY: 32 bytes are read from an array of 32 bytes.
-            let load = |part: &[i8; 32]| unsafe { _mm256_loadu_si256(part.as_ptr().cast::<__m256i>()) };
-            let parts = w.0.as_chunks::<32>().0;
-            let w: [__m256i; 4] = std::array::from_fn(|part| load(&parts[part]));
+            let mut parts = [_mm256_setzero_si256(); 4];
+            for (part, w) in parts.iter_mut().zip(w.0.as_chunks::<32>().0) {
+                // SAFETY: 32 bytes are read from an array of 32 bytes.
+                *part = unsafe { _mm256_loadu_si256(w.as_ptr().cast::<__m256i>()) };
+            }
             for (row, totals) in rows.iter().zip(&mut totals) {
-                let [first, last] = halves(row[k]).map(|half| _mm256_set1_epi32(half));
+                let [first, last] = [0, 1].map(|half| _mm256_set1_epi32(quad(&row[k], half)));
                 for (lanes, total) in totals.iter_mut().enumerate() {
-                    let first = _mm256_maddubs_epi16(first, w[lanes]);
-                    let last = _mm256_maddubs_epi16(last, w[2 + lanes]);
+                    let first = _mm256_maddubs_epi16(first, parts[lanes]);
+                    let last = _mm256_maddubs_epi16(last, parts[2 + lanes]);
                     let sum = _mm256_madd_epi16(_mm256_add_epi16(first, last), ones);
                     *total = _mm256_add_epi32(*total, sum);
                 }
             }
         }
         for (totals, sums) in totals.iter().zip(sums) {
-            for (total, sums) in totals.iter().zip(sums.as_chunks_mut::<8>().0) {
+            for (total, sums) in totals.iter().zip(sums[0].as_chunks_mut::<8>().0) {
                 // SAFETY: 32 bytes are written to an array of 32 bytes.
                 unsafe { _mm256_storeu_si256(sums.as_mut_ptr().cast(), *total) };
             }
@@ -253,41 +277,63 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx512f,avx512vnni")]
-    pub(super) fn avx512_vnni((x, rows): (&[[u8; OCTET]], usize), panel: &[PanelOctet], sums: &mut Sums) {
-        match rows {
-            4 => avx512_rows::<4>(x, panel, sums),
-            3 => avx512_rows::<3>(x, panel, sums),
-            2 => avx512_rows::<2>(x, panel, sums),
-            _ => avx512_rows::<1>(x, panel, sums),
+    pub(super) fn avx512_vnni(
+        (x, rows): (&[[u8; OCTET]], usize),
+        (panels, octets): (&[PanelOctet], usize),
+        sums: &mut Sums,
+    ) {
+        let (left, right) = panels.split_at(octets);
+        match (rows, right.len() == octets) {
+            (6, true) => avx512_rows::<6, 2>(x, [left, right], sums),
+            (5, true) => avx512_rows::<5, 2>(x, [left, right], sums),
+            (4, true) => avx512_rows::<4, 2>(x, [left, right], sums),
+            (3, true) => avx512_rows::<3, 2>(x, [left, right], sums),
+            (2, true) => avx512_rows::<2, 2>(x, [left, right], sums),
+            (_, true) => avx512_rows::<1, 2>(x, [left, right], sums),
+            (6, false) => avx512_rows::<6, 1>(x, [left], sums),
+            (5, false) => avx512_rows::<5, 1>(x, [left], sums),
+            (4, false) => avx512_rows::<4, 1>(x, [left], sums),
+            (3, false) => avx512_rows::<3, 1>(x, [left], sums),
+            (2, false) => avx512_rows::<2, 1>(x, [left], sums),
+            (_, false) => avx512_rows::<1, 1>(x, [left], sums),
         }
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512vnni")]
     #[expect(unsafe_code, reason = "vectors are loaded and stored by address")]
-    fn avx512_rows<const ROWS: usize>(x: &[[u8; OCTET]], panel: &[PanelOctet], sums: &mut Sums) {
-        let rows: [&[[u8; OCTET]]; ROWS] = std::array::from_fn(|row| &x[row * panel.len()..][..panel.len()]);
-        // Two sums a row, since an addition waits for the one before it.
-        let mut totals = [[_mm512_setzero_si512(); 2]; ROWS];
-        for (k, w) in panel.iter().enumerate() {
-            // SAFETY: 64 bytes are read from an array of 64 bytes.
-            let load =
-                |half: &[i8; 4 * PANEL]| unsafe { _mm512_loadu_si512(half.as_ptr().cast::<__m512i>()) };
-            let halves_of_w = w.0.as_chunks::<{ 4 * PANEL }>().0;
-            let w = [load(&halves_of_w[0]), load(&halves_of_w[1])];
-            for (row, totals) in rows.iter().zip(&mut totals) {
-                for ((half, w), total) in halves(row[k]).into_iter().zip(w).zip(totals) {
-                    *total = _mm512_dpbusd_epi32(*total, _mm512_set1_epi32(half), w);
+    fn avx512_rows<const ROWS: usize, const PANELS: usize>(
+        x: &[[u8; OCTET]],
+        panels: [&[PanelOctet]; PANELS],
+        sums: &mut Sums,
+    ) {
+        let octets = panels[0].len();
+        let mut rows: [&[[u8; OCTET]]; ROWS] = [&[]; ROWS];
+        for (index, row) in rows.iter_mut().enumerate() {
+            *row = &x[index * octets..][..octets];
+        }
+        let mut totals = [[_mm512_setzero_si512(); PANELS]; ROWS];
+        for k in 0..octets {
+            for half in 0..2 {
+                let mut w = [_mm512_setzero_si512(); PANELS];
+                for (w, panel) in w.iter_mut().zip(panels) {
+                    let half = &panel[k].0.as_chunks::<{ 4 * PANEL }>().0[half];
+                    // SAFETY: 64 bytes are read from an array of 64 bytes.
+                    *w = unsafe { _mm512_loadu_si512(half.as_ptr().cast::<__m512i>()) };
+                }
+                for (row, totals) in rows.iter().zip(&mut totals) {
+                    let x = _mm512_set1_epi32(quad(&row[k], half));
+                    for (total, w) in totals.iter_mut().zip(w) {
+                        *total = _mm512_dpbusd_epi32(*total, x, w);
+                    }
                 }
             }
         }
         for (totals, sums) in totals.iter().zip(sums) {
-            let mut parts = [[0; PANEL]; 2];
-            for (total, part) in totals.iter().zip(&mut parts) {
+            for (total, sums) in totals.iter().zip(sums) {
                 // SAFETY: 64 bytes are written to an array of 64 bytes.
-                unsafe { _mm512_storeu_si512(part.as_mut_ptr().cast(), *total) };
+                unsafe { _mm512_storeu_si512(sums.as_mut_ptr().cast(), *total) };
             }
-            *sums = std::array::from_fn(|lane| parts[0][lane] + parts[1][lane]);
         }
     }
 }
@@ -318,30 +364,33 @@ mod tests {
     fn all_instructions_give_the_same_sums_at_the_extremes_too() {
         let octets = 40;
         for seed in 0..4 {
-            let x: Vec<[u8; OCTET]> = (0..4 * octets)
+            let x: Vec<[u8; OCTET]> = (0..ROWS * octets)
                 .map(|i| {
                     std::array::from_fn(
                         |j| if seed == 0 { 127 } else { ((i * 31 + j * 17 + seed) % 128) as u8 },
                     )
                 })
                 .collect();
-            let panel: Vec<PanelOctet> = (0..octets)
+            let weights: Vec<PanelOctet> = (0..PANELS * octets)
                 .map(|i| {
                     Aligned(std::array::from_fn(|j| {
                         if seed == 0 { -63 } else { ((i * 29 + j * 13 + seed) % 127) as i8 - 63 }
                     }))
                 })
                 .collect();
-            for rows in 1..=4 {
-                let x = &x[..rows * octets];
-                let (mut expected, mut sums) = (Sums::default(), Sums::default());
-                plain(x, &panel, &mut expected);
-                Instructions::best().multiply((x, rows), &panel, &mut sums);
-                assert_eq!(sums[..rows], expected[..rows]);
-                #[cfg(target_arch = "x86_64")]
-                if std::is_x86_feature_detected!("avx2") {
-                    Instructions::Avx2.multiply((x, rows), &panel, &mut sums);
-                    assert_eq!(sums[..rows], expected[..rows]);
+            let mut all = vec![Instructions::best()];
+            #[cfg(target_arch = "x86_64")]
+            all.extend(std::is_x86_feature_detected!("avx2").then_some(Instructions::Avx2));
+            for instructions in all {
+                let (most_rows, most_panels) = instructions.tile();
+                for (rows, panels) in
+                    (1..=most_rows).flat_map(|rows| (1..=most_panels).map(move |p| (rows, p)))
+                {
+                    let (x, w) = (&x[..rows * octets], (&weights[..panels * octets], octets));
+                    let (mut expected, mut sums) = (Sums::default(), Sums::default());
+                    plain(x, w, &mut expected);
+                    instructions.multiply((x, rows), w, &mut sums);
+                    assert_eq!(sums, expected, "{instructions:?}");
                 }
             }
         }

@@ -15,12 +15,20 @@ pub(crate) mod panels;
 pub(crate) mod product;
 
 /// Makes a function that is compiled for several generations of processors and runs as the one at hand can. Functions that
-/// it calls must be inlined, or they stay compiled for the oldest.
+/// it calls must be inlined, or they stay compiled for the oldest; those of `core::array` are not. `FMA`, in the body, says
+/// whether multiplying and adding is one instruction there; without it, `mul_add` is a slow call. `PAIRS` says whether a
+/// row of a panel is one vector, so that it takes two panels to keep two multipliers busy.
 macro_rules! wide {
     ($(#[$attribute:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $return:ty)? $body:block) => {
         $(#[$attribute])*
         #[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-        $visibility fn $name($($argument: $type),*) $(-> $return)? $body
+        $visibility fn $name($($argument: $type),*) $(-> $return)? {
+            #[allow(dead_code, reason = "not all have a use for it")]
+            const FMA: bool = cfg!(target_arch = "aarch64") || multiversion::target::target_cfg_f!(target_feature = "fma");
+            #[allow(dead_code, reason = "not all have a use for it")]
+            const PAIRS: bool = multiversion::target::target_cfg_f!(target_feature = "avx512f");
+            $body
+        }
     };
 }
 pub(crate) use wide;

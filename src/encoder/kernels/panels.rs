@@ -1,12 +1,10 @@
 //! Products with a matrix that is laid out in panels: y = act(xW + b).
 //!
 //! A panel is 16 columns of W, row after row, so that the inner loop reads it front to back. For a few rows of x at a time
-//! the sums of a panel stay in registers: Goto, van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008),
+//! the sums of one panel or two stay in registers: Goto, van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008),
 //! without the packing of x, whose rows are read in order anyway.
 
 #![expect(clippy::inline_always, reason = "only inlined code is compiled for wide vectors")]
-
-use multiversion::target::target_cfg_f;
 
 use super::super::HiddenAct;
 use super::math::activate;
@@ -79,10 +77,20 @@ impl Panels {
         self.rows.resize(inner * columns.div_ceil(PANEL), Aligned([0.0; PANEL]));
     }
 
-    /// Each panel with its first column.
+    /// Panels side by side, from the one with that number.
     #[inline(always)]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &[Aligned<PanelRow>])> {
-        self.rows.chunks_exact(self.inner.max(1)).enumerate().map(|(panel, rows)| (panel * PANEL, rows))
+    fn neighbours<const PANELS: usize>(&self, first: usize) -> [&[Aligned<PanelRow>]; PANELS] {
+        let mut panels: [&[_]; PANELS] = [&[]; PANELS];
+        for (panel, index) in panels.iter_mut().zip(first..) {
+            *panel = &self.rows[index * self.inner..][..self.inner];
+        }
+        panels
+    }
+
+    /// How many panels there are.
+    #[inline(always)]
+    fn count(&self) -> usize {
+        self.columns.div_ceil(PANEL)
     }
 
     /// Floats that hold a row of the product, whole panels.
@@ -126,52 +134,58 @@ pub(super) fn padded(row: &[f32]) -> Vec<PanelRow> {
 
 wide! {
     fn multiply(x: Rows, w: &Panels, bias: &[PanelRow], activation: Option<HiddenAct>, y: &mut [f32]) {
-        const FMA: bool = has_fma(target_cfg_f!(target_feature = "fma"));
-        // Twelve vectors of sums hide the latency of two multipliers; of the widest vectors a row of a panel is one.
-        const WIDEST: bool = target_cfg_f!(target_feature = "avx512f");
-        for ((column, panel), bias) in w.iter().zip(bias) {
-            let to = Columns { first: column, width: PANEL.min(w.columns - column), stride: w.columns, activation };
-            let mut row = 0;
-            while row < x.count {
-                row += match x.count - row {
-                    12.. if WIDEST => to.write::<12, FMA>(x, row, panel, bias, y),
-                    6.. => to.write::<6, FMA>(x, row, panel, bias, y),
-                    4.. => to.write::<4, FMA>(x, row, panel, bias, y),
-                    2.. => to.write::<2, FMA>(x, row, panel, bias, y),
-                    _ => to.write::<1, FMA>(x, row, panel, bias, y),
-                };
-            }
+        let product = Product { x, w, bias, activation };
+        let mut panel = 0;
+        while panel < w.count() {
+            panel += match w.count() - panel {
+                2.. if PAIRS => product.write_columns::<2, FMA>(panel, y),
+                _ => product.write_columns::<1, FMA>(panel, y),
+            };
         }
     }
 }
 
-/// Whether products and sums are one instruction; without it, `mul_add` is a slow call.
-pub(crate) const fn has_fma(x86: bool) -> bool {
-    x86 || cfg!(target_arch = "aarch64")
-}
-
-/// The columns of the result that a panel gives.
+/// Which product, and what follows it.
 #[derive(Clone, Copy)]
-struct Columns {
-    first: usize,
-    width: usize,
-    stride: usize,
+struct Product<'a> {
+    x: Rows<'a>,
+    w: &'a Panels,
+    bias: &'a [PanelRow],
     activation: Option<HiddenAct>,
 }
 
-impl Columns {
+impl Product<'_> {
+    /// The columns of some panels, for all rows; says how many panels.
     #[inline(always)]
-    fn write<const ROWS: usize, const FMA: bool>(
+    fn write_columns<const PANELS: usize, const FMA: bool>(self, panel: usize, y: &mut [f32]) -> usize {
+        let mut row = 0;
+        while row < self.x.count {
+            row += match self.x.count - row {
+                6.. => self.write::<6, PANELS, FMA>(row, panel, y),
+                4.. => self.write::<4, PANELS, FMA>(row, panel, y),
+                2.. => self.write::<2, PANELS, FMA>(row, panel, y),
+                _ => self.write::<1, PANELS, FMA>(row, panel, y),
+            };
+        }
+        PANELS
+    }
+
+    #[inline(always)]
+    fn write<const ROWS: usize, const PANELS: usize, const FMA: bool>(
         self,
-        x: Rows,
         row: usize,
-        panel: &[Aligned<PanelRow>],
-        bias: &PanelRow,
+        panel: usize,
         y: &mut [f32],
     ) -> usize {
-        let sums = tile::<ROWS, FMA>(x.from(row), x.stride, panel, *bias);
-        for (i, sums) in sums.iter().enumerate() {
-            write(sums, self.activation, &mut y[(row + i) * self.stride + self.first..][..self.width]);
+        let mut start = [[0.0; PANEL]; PANELS];
+        start.copy_from_slice(&self.bias[panel..panel + PANELS]);
+        let sums =
+            tile::<ROWS, PANELS, FMA>(self.x.from(row), self.x.stride, self.w.neighbours(panel), start);
+        let columns = self.w.columns;
+        for (y, sums) in y[row * columns..].chunks_mut(columns).zip(&sums) {
+            for (y, sums) in y[panel * PANEL..].chunks_mut(PANEL).zip(sums) {
+                write::<FMA>(sums, self.activation, y);
+            }
         }
         ROWS
     }
@@ -179,35 +193,79 @@ impl Columns {
 
 /// y = act(sums), as far as y goes.
 #[inline(always)]
-pub(super) fn write(sums: &PanelRow, activation: Option<HiddenAct>, y: &mut [f32]) {
+pub(super) fn write<const FMA: bool>(sums: &PanelRow, activation: Option<HiddenAct>, y: &mut [f32]) {
     // All panels but the last are whole; a length that is known is worth a path of its own.
     match (<&mut PanelRow>::try_from(&mut *y), activation) {
         (Ok(y), None) => *y = *sums,
-        (Ok(y), Some(activation)) => activate(activation, sums, y),
+        (Ok(y), Some(activation)) => activate::<FMA>(activation, sums, y),
         (Err(_), None) => y.copy_from_slice(&sums[..y.len()]),
-        (Err(_), Some(activation)) => activate(activation, &sums[..y.len()], y),
+        (Err(_), Some(activation)) => activate::<FMA>(activation, &sums[..y.len()], y),
     }
 }
 
-/// The product of the first rows of x and a panel, added to `start`.
+/// The product of the first rows of x, which begin every so many floats, and W: hands out row, first column and sums of a
+/// panel.
 #[inline(always)]
-pub(crate) fn tile<const ROWS: usize, const FMA: bool>(
-    x: &[f32],
-    stride: usize,
-    panel: &[Aligned<PanelRow>],
-    start: PanelRow,
-) -> [PanelRow; ROWS] {
-    let rows: [&[f32]; ROWS] = std::array::from_fn(|row| &x[row * stride..][..panel.len()]);
-    let mut sums = [start; ROWS];
-    for (k, w) in panel.iter().enumerate() {
-        for (row, sums) in rows.iter().zip(&mut sums) {
-            let x = row[k];
-            for (sum, w) in sums.iter_mut().zip(&w.0) {
-                *sum = if FMA { x.mul_add(*w, *sum) } else { x * w + *sum };
+pub(crate) fn multiply_rows<const ROWS: usize, const PAIRS: bool, const FMA: bool>(
+    (x, stride): (&[f32], usize),
+    w: &Panels,
+    mut take: impl FnMut(usize, usize, &PanelRow),
+) {
+    let mut panel = 0;
+    while panel < w.count() {
+        if PAIRS && panel + 1 < w.count() {
+            let sums = tile::<ROWS, 2, FMA>(x, stride, w.neighbours(panel), [[0.0; PANEL]; 2]);
+            for (row, [left, right]) in sums.iter().enumerate() {
+                take(row, panel * PANEL, left);
+                take(row, (panel + 1) * PANEL, right);
             }
+            panel += 2;
+        } else {
+            let sums = tile::<ROWS, 1, FMA>(x, stride, w.neighbours(panel), [[0.0; PANEL]]);
+            for (row, [sums]) in sums.iter().enumerate() {
+                take(row, panel * PANEL, sums);
+            }
+            panel += 1;
         }
     }
+}
+
+/// The product of the first rows of x and panels side by side, added to `start`.
+#[inline(always)]
+fn tile<const ROWS: usize, const PANELS: usize, const FMA: bool>(
+    x: &[f32],
+    stride: usize,
+    panels: [&[Aligned<PanelRow>]; PANELS],
+    start: [PanelRow; PANELS],
+) -> [[PanelRow; PANELS]; ROWS] {
+    let inner = panels[0].len();
+    let mut rows: [&[f32]; ROWS] = [&[]; ROWS];
+    for (row, slice) in rows.iter_mut().enumerate() {
+        *slice = &x[row * stride..][..inner];
+    }
+    let mut sums = [start; ROWS];
+    // Written out, since compilers leave so long a loop as it is, and its sums in memory.
+    macro_rules! add_rows {
+        ($k:ident: $($row:literal)*) => {
+            $(if $row < ROWS {
+                for (panel, sums) in panels.iter().zip(&mut sums[$row]) {
+                    add::<FMA>(sums, rows[$row][$k], &panel[$k].0);
+                }
+            })*
+        };
+    }
+    for k in 0..inner {
+        add_rows!(k: 0 1 2 3 4 5);
+    }
     sums
+}
+
+/// sums += x·w
+#[inline(always)]
+fn add<const FMA: bool>(sums: &mut PanelRow, x: f32, w: &PanelRow) {
+    for (sum, w) in sums.iter_mut().zip(w) {
+        *sum = if FMA { x.mul_add(*w, *sum) } else { x * w + *sum };
+    }
 }
 
 #[cfg(test)]

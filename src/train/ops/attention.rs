@@ -133,7 +133,7 @@ impl Attention {
 wide! {
     fn softmax_rows(scores: &mut [f32], length: usize, scale: f32) {
         for row in scores.chunks_exact_mut(length) {
-            softmax(row, scale);
+            softmax::<FMA>(row, scale);
         }
     }
 }

@@ -132,7 +132,7 @@ wide! {
             for ((y, before), bias) in y.iter().zip(before.iter_mut()).zip(bias) {
                 *before = y + bias;
             }
-            activate(activation, before, y);
+            activate::<FMA>(activation, before, y);
         }
     }
 }
@@ -140,7 +140,7 @@ wide! {
 wide! {
     /// dz = dy∘act′(z)
     fn multiply_slopes(dz: &mut [f32], dy: &[f32], z: &[f32], activation: HiddenAct) {
-        activation_slopes(activation, z, dz);
+        activation_slopes::<FMA>(activation, z, dz);
         for (dz, dy) in dz.iter_mut().zip(dy) {
             *dz *= dy;
         }
