@@ -40,6 +40,7 @@ pub struct SequenceClassifier {
     calibration: Calibration,
     max_tokens: usize,
     pooling: Pooling,
+    precision: Precision,
     tokenizer: TextTokenizer,
     encoder: Box<dyn Encoder>,
     head_weights: HeadWeights,
@@ -109,19 +110,28 @@ pub enum ModelError {
 
 impl SequenceClassifier {
     /// Loads a bundle: `config.json`, the tokenizer, the weights, and `calibration.json` and `ngrams.safetensors` if
-    /// they are there.
+    /// they are there. Rounded weights are computed with in 8-bit integers.
     ///
     /// # Errors
     /// If a file is missing or malformed, or the files contradict each other.
     pub fn load(files: &ModelFiles) -> Result<Self, ModelError> {
-        Self::load_in(files, Precision::default())
+        Self::load_with(
+            files,
+            |weights| {
+                if weights.are_rounded() { Precision::Int8 } else { Precision::default() }
+            },
+        )
     }
 
     /// Loads a bundle as [`Self::load`] does, to compute in the precision given.
     ///
     /// # Errors
-    /// As [`Self::load`].
+    /// As [`Self::load`], and if weights are rounded where floats are asked for.
     pub fn load_in(files: &ModelFiles, precision: Precision) -> Result<Self, ModelError> {
+        Self::load_with(files, |_| precision)
+    }
+
+    fn load_with(files: &ModelFiles, precision: impl Fn(&Weights) -> Precision) -> Result<Self, ModelError> {
         let model = files.name();
         let config = ModelConfig::from_json(&files.read_to_string(CONFIG_FILE)?)
             .map_err(|source| ModelError::Config { model: model.to_owned(), source })?;
@@ -134,6 +144,7 @@ impl SequenceClassifier {
             Calibration::default()
         };
         let weights = Weights::load(files)?;
+        let precision = precision(&weights);
         let head_weights = HeadWeights::load(&config, &weights)?;
         let ngrams = files
             .contains(NGRAMS_FILE)
@@ -150,6 +161,7 @@ impl SequenceClassifier {
             calibration,
             max_tokens: config.max_tokens,
             pooling: config.pooling,
+            precision,
             tokenizer,
             encoder,
             head_weights,
@@ -160,6 +172,11 @@ impl SequenceClassifier {
     /// The model's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// In which numbers the encoder computes.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The commit or digest that the files were loaded at.

@@ -14,9 +14,10 @@ pub struct ModelArgs {
     #[arg(long, value_name = "SOURCE", default_value_t, env = "JIESU_MODEL")]
     pub model: ModelSource,
 
-    /// Numbers that the encoder computes in: 8-bit integers are about twice as fast as floats.
-    #[arg(long, value_enum, value_name = "NUMBERS", default_value_t, env = "JIESU_QUANTIZE")]
-    pub quantize: Quantize,
+    /// Numbers that the encoder computes in: 8-bit integers are about twice as fast as floats [default: none, but int8
+    /// for what `jiesu quantize` wrote].
+    #[arg(long, value_enum, value_name = "NUMBERS", env = "JIESU_QUANTIZE")]
+    pub quantize: Option<Quantize>,
 
     /// Taxonomy file (TOML) in place of the built-in one.
     #[arg(long, value_name = "FILE", env = "JIESU_TAXONOMY")]
@@ -28,10 +29,9 @@ pub struct ModelArgs {
 }
 
 /// Numbers that the encoder computes in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Quantize {
     /// 32-bit floats.
-    #[default]
     None,
     /// 8-bit integers.
     Int8,
