@@ -29,6 +29,7 @@ use crate::registry::{ModelFiles, OpenFile, PYTORCH_FILE, RegistryError, SAFETEN
 use stored::{Number, PyTorchFile, Stored, read_header};
 
 mod error;
+mod rounded_file;
 mod stored;
 
 pub use error::WeightsError;
@@ -110,6 +111,9 @@ impl Weights {
     ///
     /// # Errors
     /// If there is none, it has another shape, is rounded, or cannot be read.
+    ///
+    /// # Panics
+    /// Never: what is read has as many numbers as its shape says.
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor, WeightsError> {
         let values = self.values(name, shape)?;
         Ok(Tensor::from_vec(values, shape, &Device::Cpu)
