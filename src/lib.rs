@@ -12,8 +12,8 @@
 //! ```
 //!
 //! Below that path: [`label`], [`taxonomy`] (what labels mean), [`registry`] (where models come from), [`table`] (files of
-//! labelled requests). Above it: [`batcher`] and [`server`] (gRPC), [`eval`], [`train`], and the program's [`cli`] and
-//! [`command`]s. Imports point downwards only.
+//! labelled requests). Above it: [`batcher`] and [`server`] (gRPC), [`eval`], [`train`], [`quantize`], and the program's
+//! [`cli`] and [`command`]s. Imports point downwards only.
 //!
 //! ```no_run
 //! use jiesu::classifier::SequenceClassifier;
@@ -46,6 +46,7 @@ pub mod fault;
 pub mod label;
 pub mod pb;
 pub mod pipeline;
+pub mod quantize;
 pub mod registry;
 pub mod request;
 pub mod server;

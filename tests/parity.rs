@@ -5,6 +5,7 @@ mod common;
 
 use common::{head, tiny_bert, write_bundle};
 use jiesu::classifier::{ModelConfig, Pooling, SequenceClassifier};
+use jiesu::encoder::Precision;
 use jiesu::registry::ModelFiles;
 use jiesu::request::RequestText;
 
@@ -45,7 +46,7 @@ fn classifier() -> SequenceClassifier {
         heads: vec![head("category", ["a", "b", "c"])],
     };
     write_bundle(folder.path(), &config);
-    SequenceClassifier::load(&ModelFiles::folder(folder.path()).unwrap()).unwrap()
+    SequenceClassifier::load_in(&ModelFiles::folder(folder.path()).unwrap(), Precision::F32).unwrap()
 }
 
 #[test]

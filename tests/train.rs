@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiesu::classifier::{Classification, Pooling, SequenceClassifier, top};
-use jiesu::encoder::BertConfig;
+use jiesu::encoder::{BertConfig, Precision};
 use jiesu::label::LabelSet;
 use jiesu::registry::ModelFiles;
 use jiesu::request::RequestText;
@@ -104,7 +104,7 @@ fn weights(folder: &Path) -> [Vec<u8>; 2] {
 
 /// How many of the sentences a bundle gives their category.
 fn right_categories(bundle: PathBuf) -> usize {
-    let model = SequenceClassifier::load(&ModelFiles::folder(bundle).unwrap()).unwrap();
+    let model = SequenceClassifier::load_in(&ModelFiles::folder(bundle).unwrap(), Precision::F32).unwrap();
     let texts: Vec<RequestText> =
         SENTENCES.iter().map(|(text, ..)| RequestText::new("", text).unwrap()).collect();
     let answers = model.classify(&texts).unwrap();
@@ -287,7 +287,9 @@ fn helping_sets_teach_the_primary_head_and_leave_no_trace() {
         vec![AuxiliaryData { path: workshop.path("numbers.jsonl"), column: "number".into(), weight: 1.0 }];
     let report = finish(&settings);
     assert!(report.heads[0].accuracy > 0.9, "{:?}", report.heads);
-    let model = SequenceClassifier::load(&ModelFiles::folder(workshop.path("bundle")).unwrap()).unwrap();
+    let model =
+        SequenceClassifier::load_in(&ModelFiles::folder(workshop.path("bundle")).unwrap(), Precision::F32)
+            .unwrap();
     assert_eq!(
         model.heads().iter().map(|head| head.name.as_str()).collect::<Vec<_>>(),
         ["category", "risks"]

@@ -40,6 +40,7 @@ pub struct SequenceClassifier {
     calibration: Calibration,
     max_tokens: usize,
     pooling: Pooling,
+    precision: Precision,
     tokenizer: TextTokenizer,
     encoder: Box<dyn Encoder>,
     head_weights: HeadWeights,
@@ -109,7 +110,7 @@ pub enum ModelError {
 
 impl SequenceClassifier {
     /// Loads a bundle: `config.json`, the tokenizer, the weights, and `calibration.json` and `ngrams.safetensors` if
-    /// they are there.
+    /// they are there. The encoder computes in 8-bit integers.
     ///
     /// # Errors
     /// If a file is missing or malformed, or the files contradict each other.
@@ -120,7 +121,7 @@ impl SequenceClassifier {
     /// Loads a bundle as [`Self::load`] does, to compute in the precision given.
     ///
     /// # Errors
-    /// As [`Self::load`].
+    /// As [`Self::load`], and if weights are rounded where floats are asked for.
     pub fn load_in(files: &ModelFiles, precision: Precision) -> Result<Self, ModelError> {
         let model = files.name();
         let config = ModelConfig::from_json(&files.read_to_string(CONFIG_FILE)?)
@@ -150,6 +151,7 @@ impl SequenceClassifier {
             calibration,
             max_tokens: config.max_tokens,
             pooling: config.pooling,
+            precision,
             tokenizer,
             encoder,
             head_weights,
@@ -160,6 +162,11 @@ impl SequenceClassifier {
     /// The model's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// In which numbers the encoder computes.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The commit or digest that the files were loaded at.

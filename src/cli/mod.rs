@@ -8,6 +8,7 @@ pub mod bench;
 pub mod classify;
 pub mod evaluate;
 pub mod model;
+pub mod quantize;
 pub mod serve;
 pub mod train;
 
@@ -33,6 +34,8 @@ pub enum Command {
     Classify(classify::ClassifyArgs),
     /// Measures a model on rows whose labels are known.
     Evaluate(evaluate::EvaluateArgs),
+    /// Writes a model with its weights rounded to 8-bit integers.
+    Quantize(quantize::QuantizeArgs),
     /// Serves the gRPC API `jiesu.v1`.
     Serve(serve::ServeArgs),
     /// Fine-tunes an encoder and its heads on labelled requests.

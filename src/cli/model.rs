@@ -31,9 +31,9 @@ pub struct ModelArgs {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Quantize {
     /// 32-bit floats.
-    #[default]
     None,
     /// 8-bit integers.
+    #[default]
     Int8,
 }
 

@@ -12,7 +12,6 @@ use crate::bench::{
     LatencyFigures, Load, ModelFigures, Pace, ServiceFigures, measure_model, measure_service,
 };
 use crate::cli::bench::BenchArgs;
-use crate::encoder::Precision;
 use crate::request::RequestText;
 use crate::server::MAX_BATCH_SIZE;
 use crate::table::Table;
@@ -43,8 +42,7 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     } else {
         let classifier = load::classifier(&args.model)?;
         let figures = measure_model(&classifier, &texts, args.rounds)?;
-        let (model, precision) =
-            (classifier.name().to_owned(), Precision::from(args.model.quantize).name().to_owned());
+        let (model, precision) = (classifier.name().to_owned(), classifier.precision().name().to_owned());
         let report = Report { figures, threads, model: Some(model), precision: Some(precision), file };
         write_report(&mut out, args.json, &report, |out| write_model(out, &report))?;
     }

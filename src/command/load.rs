@@ -7,7 +7,7 @@ use crate::cli::model::ModelArgs;
 use crate::dispatch::Directory;
 use crate::error::{Error, Result};
 use crate::pipeline::Pipeline;
-use crate::registry::ModelFiles;
+use crate::registry::{ModelFiles, ModelSource};
 use crate::taxonomy::Taxonomy;
 
 // `BUILT_IN_FILES`: the files of `models/default`, by name.
@@ -22,8 +22,12 @@ pub(super) fn pipeline(args: &ModelArgs) -> Result<Pipeline> {
 
 /// Loads the model alone.
 pub(super) fn classifier(args: &ModelArgs) -> Result<SequenceClassifier> {
-    let files = args.model.open(|| ModelFiles::embedded("default", BUILT_IN_FILES))?;
-    Ok(SequenceClassifier::load_in(&files, args.quantize.into())?)
+    Ok(SequenceClassifier::load_in(&files(&args.model)?, args.quantize.into())?)
+}
+
+/// Finds the files of a model.
+pub(super) fn files(model: &ModelSource) -> Result<ModelFiles> {
+    Ok(model.open(|| ModelFiles::embedded("default", BUILT_IN_FILES))?)
 }
 
 /// Loads the taxonomy alone.

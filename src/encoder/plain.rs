@@ -21,9 +21,10 @@ impl PlainEncoder {
     /// Builds the encoder from weights with canonical names (no `bert.` prefix).
     ///
     /// # Errors
-    /// If a weight is missing or has another shape than the configuration says.
+    /// If a weight is missing, has another shape than the configuration says, or is rounded.
     pub fn new(config: &BertConfig, weights: &Weights) -> candle_core::Result<Self> {
-        let builder = VarBuilder::from_tensors(weights.clone().into_map(), DType::F32, &Device::Cpu);
+        let weights = weights.to_map().map_err(candle_core::Error::wrap)?;
+        let builder = VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu);
         let model = bert::BertModel::load(builder, &candle_config(config))?;
         let last_token_type = config.type_vocab_size.saturating_sub(1) as u32;
         Ok(Self { model, pad_token_id: config.pad_token_id as u32, last_token_type })

@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::bundle::{self, WeightFiles};
 use super::{
-    CALIBRATION_FILE, CONFIG_FILE, HubConfig, NGRAMS_FILE, RegistryError, SAFETENSORS_FILE, SHARD_INDEX_FILE,
-    TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE,
+    CALIBRATION_FILE, CONFIG_FILE, HubConfig, NGRAMS_FILE, OpenFile, RegistryError, SAFETENSORS_FILE,
+    SHARD_INDEX_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE,
 };
 
 /// Digits of a revision that is made from the files themselves.
@@ -116,6 +116,23 @@ impl ModelFiles {
             }
             Place::Embedded(files) => match files.iter().find(|(name, _)| *name == file) {
                 Some((_, content)) => Ok(Cow::Borrowed(content)),
+                None => Err(self.missing(file)),
+            },
+        }
+    }
+
+    /// Opens a file, to be read a stretch at a time.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn open(&self, file: &str) -> Result<OpenFile, RegistryError> {
+        match &self.place {
+            Place::Folder(_) => {
+                let path = self.path(file)?;
+                OpenFile::on_disk(path.clone()).map_err(|source| self.cannot_read(file, path, source))
+            }
+            Place::Embedded(files) => match files.iter().find(|(name, _)| *name == file) {
+                Some((_, content)) => Ok(OpenFile::in_memory(content)),
                 None => Err(self.missing(file)),
             },
         }
@@ -273,6 +290,11 @@ mod tests {
         for files in [&on_disk, &in_binary] {
             assert!(files.contains("config.json") && !files.contains("vocab.txt"));
             assert_eq!(files.read("model.safetensors").unwrap(), WEIGHTS.1);
+            let open = files.open("model.safetensors").unwrap();
+            assert_eq!(open.size(), 7);
+            assert_eq!(open.read(3..7).unwrap(), b"ghts".as_slice());
+            assert_eq!(open.read(0..3).unwrap(), b"wei".as_slice());
+            assert!(matches!(files.open("vocab.txt"), Err(RegistryError::MissingFile { .. })));
             assert_eq!(files.read_to_string("config.json").unwrap(), "{}");
             assert!(
                 matches!(files.read("vocab.txt"), Err(RegistryError::MissingFile { file, .. }) if file == "vocab.txt")

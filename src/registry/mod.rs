@@ -16,6 +16,7 @@ mod files;
 #[cfg(feature = "hub")]
 mod hub;
 mod hub_config;
+mod open_file;
 mod source;
 
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ pub use bundle::{
 };
 pub use files::ModelFiles;
 pub use hub_config::{HubConfig, HubToken};
+pub use open_file::OpenFile;
 pub use source::ModelSource;
 
 /// Why the files of a model cannot be had.

@@ -166,15 +166,13 @@ impl Initializer {
 impl Initializer {
     /// Gives the weights of heads their new names; those without one are dropped.
     pub(crate) fn rename_heads(&mut self, new_names: &std::collections::HashMap<String, String>) {
-        let weights =
-            std::mem::take(&mut self.weights).into_map().into_iter().filter_map(|(name, tensor)| {
-                if !name.starts_with("classifier.") && !name.starts_with("heads.") {
-                    return Some((name, tensor));
-                }
-                let (head, part) = name.rsplit_once('.')?;
-                Some((format!("{}.{part}", new_names.get(head)?), tensor))
-            });
-        self.weights = Weights::from_map(weights.collect());
+        self.weights = std::mem::take(&mut self.weights).renamed(|name| {
+            if !name.starts_with("classifier.") && !name.starts_with("heads.") {
+                return Some(name.to_owned());
+            }
+            let (head, part) = name.rsplit_once('.')?;
+            Some(format!("{}.{part}", new_names.get(head)?))
+        });
     }
 }
 

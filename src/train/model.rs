@@ -290,7 +290,7 @@ mod tests {
             let bare = |name: String| name.strip_prefix("bert.").map_or(name.clone(), str::to_owned);
             let weights =
                 stored.into_iter().map(|(name, tensor)| (bare(name), tensor)).collect::<HashMap<_, _>>();
-            let weights = Weights::from_map(weights);
+            let weights = Weights::from_map(weights).unwrap();
             let kept = heads().into_iter().take(2).map(|(_, head)| head).collect();
             let model_config = ModelConfig { bert: config(), pooling, max_tokens: 12, heads: kept };
             let head_weights = HeadWeights::load(&model_config, &weights).unwrap();

@@ -6,6 +6,7 @@
 use crate::encoder::kernels::int8::{QuantizedLinear, QuantizedRows};
 use crate::encoder::kernels::math::normalize;
 use crate::encoder::kernels::panels::PackedLinear;
+use crate::encoder::kernels::rounded::RoundedMatrix;
 use crate::encoder::kernels::wide;
 use crate::encoder::{BertConfig, HiddenAct, Weights, WeightsError};
 
@@ -19,12 +20,34 @@ pub(super) enum Linear {
 }
 
 impl Linear {
-    /// Takes W of shape (outputs, inputs) and b.
-    fn new(weight: &[f32], bias: &[f32], precision: Precision) -> Self {
-        match precision {
-            Precision::F32 => Self::Float(PackedLinear::new(weight, bias)),
-            Precision::Int8 => Self::Int8(QuantizedLinear::new(weight, bias)),
+    /// Takes W, of shape (outputs, inputs), and b of each part times its factor, and puts them one below the other.
+    fn load(
+        weights: &Weights,
+        parts: &[(String, f32)],
+        (outputs, inputs): (usize, usize),
+        precision: Precision,
+    ) -> Result<Self, WeightsError> {
+        let mut bias = Vec::new();
+        for (name, factor) in parts {
+            bias.extend(weights.values(&format!("{name}.bias"), &[outputs])?.iter().map(|b| b * factor));
         }
+        let named = || parts.iter().map(|(name, factor)| (format!("{name}.weight"), *factor));
+        Ok(match precision {
+            Precision::F32 => {
+                let mut stacked = Vec::new();
+                for (name, factor) in named() {
+                    stacked.extend(weights.values(&name, &[outputs, inputs])?.iter().map(|w| w * factor));
+                }
+                Self::Float(PackedLinear::new(&stacked, &bias))
+            }
+            Precision::Int8 => {
+                let mut stacked = RoundedMatrix::default();
+                for (name, factor) in named() {
+                    stacked.append(&weights.rounded_matrix(&name, (outputs, inputs))?, factor);
+                }
+                Self::Int8(QuantizedLinear::new(&stacked, &bias))
+            }
+        })
     }
 
     /// Replaces `y`. `inputs` is the width of a row of `x`.
@@ -115,14 +138,9 @@ impl QueryKeyValue {
     ) -> Result<Self, WeightsError> {
         let hidden_size = config.hidden_size;
         let scale = 1.0 / ((hidden_size / config.num_attention_heads) as f32).sqrt();
-        let (mut weight, mut bias) = (Vec::new(), Vec::new());
-        for (part, scale) in [("query", scale), ("key", 1.0), ("value", 1.0)] {
-            let name = format!("{prefix}.attention.self.{part}");
-            let part = weights.values(&format!("{name}.weight"), &[hidden_size, hidden_size])?;
-            weight.extend(part.iter().map(|w| w * scale));
-            bias.extend(weights.values(&format!("{name}.bias"), &[hidden_size])?.iter().map(|b| b * scale));
-        }
-        Ok(Self(Linear::new(&weight, &bias, precision)))
+        let parts = [("query", scale), ("key", 1.0), ("value", 1.0)]
+            .map(|(part, factor)| (format!("{prefix}.attention.self.{part}"), factor));
+        Ok(Self(Linear::load(weights, &parts, (hidden_size, hidden_size), precision)?))
     }
 
     /// (rows, hidden_size) to (rows, 3 · hidden_size)
@@ -161,10 +179,8 @@ impl Layer {
         precision: Precision,
     ) -> Result<Self, WeightsError> {
         let prefix = format!("encoder.layer.{index}");
-        let linear = |name: &str, outputs: usize, inputs: usize| -> Result<Linear, WeightsError> {
-            let weight = weights.values(&format!("{prefix}.{name}.weight"), &[outputs, inputs])?;
-            let bias = weights.values(&format!("{prefix}.{name}.bias"), &[outputs])?;
-            Ok(Linear::new(&weight, &bias, precision))
+        let linear = |name: &str, outputs: usize, inputs: usize| {
+            Linear::load(weights, &[(format!("{prefix}.{name}"), 1.0)], (outputs, inputs), precision)
         };
         let norm = |name: &str| Norm::load(weights, &format!("{prefix}.{name}"), config);
         let (hidden_size, intermediate_size) = (config.hidden_size, config.intermediate_size);

@@ -5,10 +5,14 @@
 //! keys and values. Between the two, threads wait for each other; nowhere else.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use candle_core::bail;
+use half::f16;
+use half::slice::HalfFloatSliceExt as _;
 
 use super::kernels::Threads;
+use super::weights::WORD_EMBEDDINGS;
 use super::{BertConfig, Encoder, HiddenStates, WantedStates, Weights, WeightsError};
 use crate::tokenizer::EncodedText;
 
@@ -27,9 +31,9 @@ const BLOCK_STEP: usize = 6;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Precision {
     /// 32-bit floats.
-    #[default]
     F32,
-    /// 8-bit integers; see the module of the kernels for what is rounded.
+    /// 8-bit integers; see the module of the kernels for what is rounded. Word embeddings are 16-bit floats.
+    #[default]
     Int8,
 }
 
@@ -64,7 +68,7 @@ impl FusedEncoder {
         let layers =
             (0..config.num_hidden_layers).map(|index| Layer::load(weights, index, config, precision));
         Ok(Self {
-            embeddings: Embeddings::load(weights, config)?,
+            embeddings: Embeddings::load(weights, config, precision)?,
             layers: layers.collect::<Result<_, _>>()?,
             num_attention_heads: config.num_attention_heads,
         })
@@ -188,7 +192,7 @@ impl ContextRows {
     }
 
     /// Puts what the heads saw for each row side by side.
-    fn gather(&self, rows: std::ops::Range<usize>, context: &[f32], (head, out): (Head, &mut Vec<f32>)) {
+    fn gather(&self, rows: Range<usize>, context: &[f32], (head, out): (Head, &mut Vec<f32>)) {
         out.clear();
         for row in rows {
             let (first, count) = self.places[row];
@@ -213,21 +217,53 @@ fn first_rows(states: &[f32], lengths: &[usize], hidden_size: usize) -> Vec<f32>
 /// Word, position and token type embeddings and their normalisation.
 #[derive(Debug)]
 struct Embeddings {
-    words: Vec<f32>,
+    words: WordTable,
     positions: Vec<f32>,
     token_types: Vec<f32>,
     norm: Norm,
     hidden_size: usize,
 }
 
+/// By far the largest part of a small model, of which a text needs a few rows. Half precision moves a word by less than a
+/// thousandth.
+#[derive(Debug)]
+enum WordTable {
+    Float(Vec<f32>),
+    Half(Vec<f16>),
+}
+
+impl WordTable {
+    fn load(weights: &Weights, shape: &[usize], precision: Precision) -> Result<Self, WeightsError> {
+        Ok(match precision {
+            Precision::F32 => Self::Float(weights.values(WORD_EMBEDDINGS, shape)?),
+            Precision::Int8 => Self::Half(weights.halves(WORD_EMBEDDINGS, shape)?),
+        })
+    }
+
+    /// How many numbers.
+    fn len(&self) -> usize {
+        match self {
+            Self::Float(table) => table.len(),
+            Self::Half(table) => table.len(),
+        }
+    }
+
+    fn copy(&self, row: Range<usize>, to: &mut [f32]) {
+        match self {
+            Self::Float(table) => to.copy_from_slice(&table[row]),
+            Self::Half(table) => table[row].convert_to_f32_slice(to),
+        }
+    }
+}
+
 impl Embeddings {
-    fn load(weights: &Weights, config: &BertConfig) -> Result<Self, WeightsError> {
+    fn load(weights: &Weights, config: &BertConfig, precision: Precision) -> Result<Self, WeightsError> {
         let hidden_size = config.hidden_size;
         let table = |name: &str, rows: usize| {
             weights.values(&format!("embeddings.{name}.weight"), &[rows, hidden_size])
         };
         Ok(Self {
-            words: table("word_embeddings", config.vocab_size)?,
+            words: WordTable::load(weights, &[config.vocab_size, hidden_size], precision)?,
             positions: table("position_embeddings", config.max_position_embeddings)?,
             token_types: table("token_type_embeddings", config.type_vocab_size)?,
             norm: Norm::load(weights, "embeddings.LayerNorm", config)?,
@@ -256,14 +292,12 @@ impl Embeddings {
         // A few models know one token type only.
         let last_token_type = self.token_types.len() / self.hidden_size - 1;
         for (state, (text, token)) in states.chunks_exact_mut(self.hidden_size).zip(tokens) {
-            let word = &self.words[row(text.input_ids[*token] as usize)];
+            self.words.copy(row(text.input_ids[*token] as usize), state);
             let position = &self.positions[row(*token)];
             let token_type = (text.token_type_ids[*token] as usize).min(last_token_type);
             let token_type = &self.token_types[row(token_type)];
-            for (((state, word), position), token_type) in
-                state.iter_mut().zip(word).zip(position).zip(token_type)
-            {
-                *state = word + position + token_type;
+            for ((state, position), token_type) in state.iter_mut().zip(position).zip(token_type) {
+                *state = *state + position + token_type;
             }
         }
         self.norm.apply(states);
@@ -298,9 +332,8 @@ mod tests {
             let values = (0..shape.elem_count()).map(|_| center + random.random_range(-0.2..0.2));
             Tensor::from_vec(values.collect::<Vec<f32>>(), shape, &Device::Cpu).unwrap()
         };
-        Weights::from_map(
-            named.into_iter().map(|(name, var)| (name.clone(), draw(name, var.shape()))).collect(),
-        )
+        let tensors = named.into_iter().map(|(name, var)| (name.clone(), draw(name, var.shape())));
+        Weights::from_map(tensors.collect()).unwrap()
     }
 
     fn text(tokens: usize) -> EncodedText {

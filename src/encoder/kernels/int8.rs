@@ -11,10 +11,11 @@
 
 use super::super::HiddenAct;
 use super::panels::{Aligned, PANEL, PanelRow, padded, write};
+use super::rounded::{self, RoundedMatrix};
 use super::wide;
 
-/// Largest absolute value of a rounded number.
-const LARGEST: f32 = 63.0;
+/// Largest absolute value of a rounded number, less what stands for 0.
+const LARGEST: f32 = rounded::LARGEST as f32;
 /// What stands for 0 in a row of x.
 const ZERO_POINT: i32 = 64;
 /// Inputs that are multiplied in one step.
@@ -87,26 +88,21 @@ pub(crate) struct QuantizedLinear {
 }
 
 impl QuantizedLinear {
-    /// Rounds W of shape (columns, inner).
-    pub(crate) fn new(w: &[f32], bias: &[f32]) -> Self {
-        let (columns, inner) = (bias.len(), w.len() / bias.len());
+    /// Lays out W of shape (columns, inner).
+    pub(crate) fn new(w: &RoundedMatrix, bias: &[f32]) -> Self {
+        let (columns, inner) = (bias.len(), w.values().len() / bias.len());
         let (octets, panels) = (inner.div_ceil(OCTET), columns.div_ceil(PANEL));
         let mut weights = vec![Aligned([0; OCTET * PANEL]); panels * octets];
-        let mut scales = Vec::with_capacity(columns);
         let mut offsets = vec![[0; PANEL]; panels];
-        for (column, row) in w.chunks_exact(inner).enumerate() {
-            let largest = row.iter().fold(f32::MIN_POSITIVE, |largest, w| largest.max(w.abs()));
-            // A weight that is no number must not go unnoticed.
-            scales.push(if row.iter().all(|w| w.is_finite()) { largest / LARGEST } else { f32::NAN });
+        for (column, row) in w.values().chunks_exact(inner).enumerate() {
             let (panel, lane) = (column / PANEL, column % PANEL);
-            for (k, w) in row.iter().enumerate() {
-                let rounded = (w / largest * LARGEST).round() as i8;
+            for (k, &w) in row.iter().enumerate() {
                 let (octet, half, place) = (k / OCTET, k % OCTET / 4, k % 4);
-                weights[panel * octets + octet].0[half * 4 * PANEL + lane * 4 + place] = rounded;
-                offsets[panel][lane] += ZERO_POINT * i32::from(rounded);
+                weights[panel * octets + octet].0[half * 4 * PANEL + lane * 4 + place] = w;
+                offsets[panel][lane] += ZERO_POINT * i32::from(w);
             }
         }
-        Self { weights, octets, columns, scales: padded(&scales), offsets, bias: padded(bias) }
+        Self { weights, octets, columns, scales: padded(w.scales()), offsets, bias: padded(bias) }
     }
 
     /// Floats of a row of the result.
@@ -350,7 +346,7 @@ mod tests {
             let mut y = vec![f32::NAN; rows * columns];
             let mut rounded = QuantizedRows::default();
             rounded.quantize(&x, inner);
-            QuantizedLinear::new(&w, &bias).forward(&rounded, None, &mut y);
+            QuantizedLinear::new(&RoundedMatrix::round(&w, columns), &bias).forward(&rounded, None, &mut y);
             let exact = expected(&x, &w, &bias);
             // Each factor is off by up to 1/126; errors of many products mostly cancel.
             let tolerance = 0.016 * (inner as f32).sqrt() + 0.01;
@@ -401,7 +397,8 @@ mod tests {
         let mut rounded = QuantizedRows::default();
         rounded.quantize(&[0.0; 12], 12);
         let mut y = vec![f32::NAN; 2];
-        QuantizedLinear::new(&numbers(24, 1), &[0.5, -0.5]).forward(&rounded, None, &mut y);
+        QuantizedLinear::new(&RoundedMatrix::round(&numbers(24, 1), 2), &[0.5, -0.5])
+            .forward(&rounded, None, &mut y);
         assert_eq!(y, [0.5, -0.5]);
     }
 
@@ -410,7 +407,8 @@ mod tests {
         let mut rounded = QuantizedRows::default();
         rounded.quantize(&[1.0, 1.0], 2);
         let mut y = vec![0.0; 2];
-        QuantizedLinear::new(&[1.0, f32::NAN, 1.0, 1.0], &[0.0, 0.0]).forward(&rounded, None, &mut y);
+        let w = RoundedMatrix::round(&[1.0, f32::NAN, 1.0, 1.0], 2);
+        QuantizedLinear::new(&w, &[0.0, 0.0]).forward(&rounded, None, &mut y);
         assert!(y[0].is_nan() && (y[1] - 2.0).abs() < 0.05);
     }
 }

@@ -5,6 +5,7 @@
 //! | [`math`] | functions of one float or one row |
 //! | [`panels`] | products with a matrix that is laid out for it once, on the caller's thread |
 //! | [`int8`] | the same in 8-bit integers |
+//! | [`rounded`] | the weights of those, as they are stored |
 //! | [`product`] | products of matrices wherever they lie, on one thread or all |
 
 use rayon::prelude::*;
@@ -13,6 +14,7 @@ pub(crate) mod int8;
 pub(crate) mod math;
 pub(crate) mod panels;
 pub(crate) mod product;
+pub(crate) mod rounded;
 
 /// Makes a function that is compiled for several generations of processors and runs as the one at hand can. Functions that
 /// it calls must be inlined, or they stay compiled for the oldest; those of `core::array` are not. `FMA`, in the body, says
