@@ -13,11 +13,24 @@ use tracing_subscriber::EnvFilter;
 use super::load;
 use crate::batcher::BatcherConfig;
 use crate::cli::serve::{LogFormat, ServeArgs};
+use crate::encoder::Precision;
+use crate::metrics;
 use crate::server::{self, ServerConfig};
 
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     init_logging(args.log_format)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(rayon::current_num_threads())
+        .enable_all()
+        .build()?;
+    if let Some(address) = args.metrics_listen {
+        let bound = runtime.block_on(metrics::listen(address));
+        let address = bound.with_context(|| format!("cannot listen on `{address}` for metrics"))?;
+        tracing::info!(%address, "metrics");
+    }
     let pipeline = Arc::new(load::pipeline(&args.model)?);
+    let model = pipeline.classifier();
+    metrics::model(model.name(), model.revision(), Precision::from(args.model.quantize).name());
     let config = ServerConfig {
         batcher: BatcherConfig {
             max_queued_texts: args.max_queued_texts,
@@ -25,10 +38,6 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         },
         shutdown_grace: Duration::from_secs(args.shutdown_grace),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(rayon::current_num_threads())
-        .enable_all()
-        .build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(args.listen)
             .await
@@ -63,6 +72,7 @@ fn init_logging(format: LogFormat) -> anyhow::Result<()> {
     }
     // The message of a panic may quote the text that was worked on.
     std::panic::set_hook(Box::new(|panic| {
+        metrics::panicked();
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "a panic");
     }));

@@ -18,6 +18,7 @@ use crate::pb;
 use crate::pb::dispatch_service_server::{DispatchServiceServer, SERVICE_NAME};
 use crate::pipeline::{Assess, Pipeline};
 
+mod call;
 mod convert;
 mod deadline;
 mod service;

@@ -1,16 +1,18 @@
 //! The RPCs of `DispatchService`: check, queue, answer.
 
+use std::future::ready;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use tonic::{Code, Request, Response, Status, Streaming};
 
+use super::call::{Call, Waiting};
 use super::convert::{self, Inquiry, MAX_BATCH_SIZE};
 use super::{deadline, status};
 use crate::batcher::{Batcher, Lane, Place};
+use crate::metrics::{self, Outcome as TextOutcome};
 use crate::pb::classify_text_result::Outcome;
 use crate::pb::dispatch_service_server::DispatchService;
 use crate::pb::{
@@ -47,8 +49,13 @@ impl Service {
         lane: Lane,
         deadline: Option<Instant>,
     ) -> Result<Vec<Answer>, Status> {
-        let place = self.batcher.reserve(lane, requests.len()).map_err(|error| status::from_error(&error))?;
-        self.answer_in(place, requests, deadline).await
+        let waiting = Waiting::new(requests.len());
+        let answers = match self.batcher.reserve(lane, requests.len()) {
+            Ok(place) => self.answer_in(place, requests, deadline).await,
+            Err(error) => Err(status::from_error(&error)),
+        };
+        waiting.end(&answers);
+        answers
     }
 
     /// Answers the well-formed ones among `requests`, for which there is room, in their order.
@@ -61,7 +68,10 @@ impl Service {
         let pipeline = Arc::clone(&self.pipeline);
         // Normalising a full batch of long texts takes too long for a thread that others wait for.
         let checked = tokio::task::spawn_blocking(move || {
-            requests.iter().map(|request| Inquiry::new(&pipeline, request)).collect::<Vec<_>>()
+            let begin = Instant::now();
+            let inquiries: Vec<_> = requests.iter().map(|request| Inquiry::new(&pipeline, request)).collect();
+            metrics::tokenized(begin.elapsed());
+            inquiries
         });
         let inquiries = checked.await.map_err(|_| Status::internal("a request could not be checked"))?;
         let mut valid = Vec::with_capacity(inquiries.len());
@@ -96,13 +106,14 @@ impl Service {
     /// The result of one request of a stream.
     async fn streamed(&self, request: ClassifyTextRequest, deadline: Option<Instant>) -> ClassifyTextResult {
         let request_id = request.request_id.clone();
-        let answer = async {
-            let place = self.batcher.wait_for_place(Lane::Bulk).await;
-            let place = place.map_err(|error| status::from_error(&error))?;
-            let mut answers = self.answer_in(place, vec![request], deadline).await?;
-            answers.pop().ok_or_else(|| Status::internal("the model did not answer"))
+        let waiting = Waiting::new(1);
+        let answers = match self.batcher.wait_for_place(Lane::Bulk).await {
+            Ok(place) => self.answer_in(place, vec![request], deadline).await,
+            Err(error) => Err(status::from_error(&error)),
         };
-        let outcome = match answer.await {
+        waiting.end(&answers);
+        let answer = answers.and_then(|mut answers| answers.pop().ok_or_else(no_answer));
+        let outcome = match answer {
             Ok(answer) => outcome(answer),
             Err(status) => Outcome::Error(convert::status_error(&status)),
         };
@@ -117,16 +128,8 @@ fn outcome(answer: Answer) -> Outcome {
     }
 }
 
-/// Counts the requests of a stream, and says so when it has ended.
-struct Streamed {
-    begin: Instant,
-    texts: AtomicUsize,
-}
-
-impl Drop for Streamed {
-    fn drop(&mut self) {
-        log("StreamClassifyTexts", self.texts.load(Ordering::Relaxed), self.begin, None);
-    }
+fn no_answer() -> Status {
+    Status::internal("the model did not answer")
 }
 
 #[tonic::async_trait]
@@ -135,17 +138,17 @@ impl DispatchService for Service {
         &self,
         request: Request<ClassifyTextRequest>,
     ) -> Result<Response<ClassifyTextResponse>, Status> {
-        let (begin, deadline) = (Instant::now(), deadline::of(&request));
+        let (call, deadline) = (Call::begin("ClassifyText"), deadline::of(&request));
         let request = request.into_inner();
-        tracing::debug!(method = "ClassifyText", texts = 1, "received");
+        call.add_texts(1);
         let request_id = request.request_id.clone();
         let answer = self.answer(vec![request], Lane::Interactive, deadline).await;
         let answer = answer.and_then(|mut answers| match answers.pop() {
             Some(Ok(assessment)) => Ok(assessment),
             Some(Err(error)) => Err(status::invalid_argument(&error)),
-            None => Err(Status::internal("the model did not answer")),
+            None => Err(no_answer()),
         });
-        log("ClassifyText", 1, begin, answer.as_ref().err());
+        call.end(code(&answer));
         Ok(Response::new(ClassifyTextResponse { assessment: Some(answer?), request_id }))
     }
 
@@ -153,19 +156,20 @@ impl DispatchService for Service {
         &self,
         request: Request<BatchClassifyTextsRequest>,
     ) -> Result<Response<BatchClassifyTextsResponse>, Status> {
-        let (begin, deadline) = (Instant::now(), deadline::of(&request));
+        let (call, deadline) = (Call::begin("BatchClassifyTexts"), deadline::of(&request));
         let requests = request.into_inner().requests;
         let texts = requests.len();
-        tracing::debug!(method = "BatchClassifyTexts", texts, "received");
+        call.add_texts(texts);
         let answers = if (1..=MAX_BATCH_SIZE).contains(&texts) {
             let ids: Vec<String> = requests.iter().map(|request| request.request_id.clone()).collect();
             self.answer(requests, Lane::Bulk, deadline).await.map(|answers| ids.into_iter().zip(answers))
         } else {
+            metrics::texts(TextOutcome::Invalid, texts);
             let problem = format!("has {texts} items; a batch has 1 to {MAX_BATCH_SIZE}");
             let violations = vec![Violation { field: "requests", problem }];
             Err(status::invalid_argument(&RequestError { violations }))
         };
-        log("BatchClassifyTexts", texts, begin, answers.as_ref().err());
+        call.end(code(&answers));
         let results = answers?
             .map(|(request_id, answer)| ClassifyTextResult { request_id, outcome: Some(outcome(answer)) });
         Ok(Response::new(BatchClassifyTextsResponse { results: results.collect() }))
@@ -177,20 +181,27 @@ impl DispatchService for Service {
         &self,
         request: Request<Streaming<ClassifyTextRequest>>,
     ) -> Result<Response<Self::StreamClassifyTextsStream>, Status> {
-        let deadline = deadline::of(&request);
-        let streamed = Streamed { begin: Instant::now(), texts: AtomicUsize::new(0) };
-        tracing::debug!(method = "StreamClassifyTexts", "received");
-        let service = self.clone();
+        let (call, deadline) = (Arc::new(Call::begin("StreamClassifyTexts")), deadline::of(&request));
+        let (service, running) = (self.clone(), Arc::clone(&call));
         // Nobody works on a stream but who takes its answers: a slow reader is a slow writer.
         let results = request.into_inner().map(move |message| {
-            streamed.texts.fetch_add(1, Ordering::Relaxed);
+            match &message {
+                Ok(_) => running.add_texts(1),
+                Err(status) => running.end(status.code()),
+            }
             let service = service.clone();
             async move { Ok(service.streamed(message?, deadline).await) }
         });
-        Ok(Response::new(results.buffered(MAX_STREAMED).boxed()))
+        let results = results.buffered(MAX_STREAMED).map(Some);
+        let end = stream::once(async move {
+            call.end(Code::Ok);
+            None
+        });
+        Ok(Response::new(results.chain(end).filter_map(ready).boxed()))
     }
 
     async fn get_model(&self, _: Request<GetModelRequest>) -> Result<Response<GetModelResponse>, Status> {
+        Call::begin("GetModel").end(Code::Ok);
         Ok(Response::new(GetModelResponse { model: Some(convert::model(&self.pipeline)) }))
     }
 
@@ -198,12 +209,11 @@ impl DispatchService for Service {
         &self,
         _: Request<GetTaxonomyRequest>,
     ) -> Result<Response<GetTaxonomyResponse>, Status> {
+        Call::begin("GetTaxonomy").end(Code::Ok);
         Ok(Response::new(convert::taxonomy(&self.pipeline)))
     }
 }
 
-/// One line a call: what, how much, how long, how it ended; never the words.
-fn log(method: &'static str, texts: usize, begin: Instant, failure: Option<&Status>) {
-    let code = failure.map_or(Code::Ok, Status::code);
-    tracing::info!(method, texts, milliseconds = begin.elapsed().as_millis() as u64, ?code, "call");
+fn code<A>(answer: &Result<A, Status>) -> Code {
+    answer.as_ref().err().map_or(Code::Ok, Status::code)
 }
