@@ -9,6 +9,7 @@ mod card;
 mod classify;
 mod evaluate;
 mod load;
+mod report;
 mod serve;
 mod train;
 

@@ -1,11 +1,13 @@
-//! A call from its first moment to its last, and what became of its texts: the log, the metrics.
+//! A call from its first moment to its last, and what became of its texts: the log, the metrics, the trace.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
+use tracing::Span;
 
+use super::trace;
 use crate::metrics::{self, Outcome};
 
 /// One line a call in the log, when it has ended: what, how much, how long, how; never the words. A call that is dropped
@@ -16,12 +18,19 @@ pub(super) struct Call {
     begin: Instant,
     texts: AtomicUsize,
     code: OnceLock<Code>,
+    span: Span,
 }
 
 impl Call {
-    pub(super) fn begin(method: &'static str) -> Self {
+    pub(super) fn begin<T>(method: &'static str, request: &Request<T>) -> Self {
         tracing::debug!(method, "received");
-        Self { method, begin: Instant::now(), texts: AtomicUsize::new(0), code: OnceLock::new() }
+        let span = trace::call(method, request.metadata());
+        Self { method, begin: Instant::now(), texts: AtomicUsize::new(0), code: OnceLock::new(), span }
+    }
+
+    /// The span of the call, for who works on it.
+    pub(super) fn span(&self) -> Span {
+        self.span.clone()
     }
 
     pub(super) fn add_texts(&self, texts: usize) {
@@ -40,6 +49,7 @@ impl Drop for Call {
         let code = self.code.get().copied().unwrap_or(Code::Cancelled);
         tracing::info!(method, texts, milliseconds = duration.as_millis() as u64, ?code, "call");
         metrics::call(method, format!("{code:?}"), duration);
+        trace::end(&self.span, texts, code);
     }
 }
 

@@ -23,6 +23,7 @@ mod convert;
 mod deadline;
 mod service;
 mod status;
+mod trace;
 
 pub use convert::{MAX_BATCH_SIZE, MAX_COUNT, MAX_REQUEST_ID_CHARS};
 pub use service::Service;

@@ -7,10 +7,11 @@ use std::time::Instant;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use tonic::{Code, Request, Response, Status, Streaming};
+use tracing::Instrument as _;
 
 use super::call::{Call, Waiting};
 use super::convert::{self, Inquiry, MAX_BATCH_SIZE};
-use super::{deadline, status};
+use super::{deadline, status, trace};
 use crate::batcher::{Batcher, Lane, Place};
 use crate::metrics::{self, Outcome as TextOutcome};
 use crate::pb::classify_text_result::Outcome;
@@ -67,8 +68,9 @@ impl Service {
     ) -> Result<Vec<Answer>, Status> {
         let pipeline = Arc::clone(&self.pipeline);
         // Normalising a full batch of long texts takes too long for a thread that others wait for.
+        let step = trace::step("tokenize");
         let checked = tokio::task::spawn_blocking(move || {
-            let begin = Instant::now();
+            let (begin, _step) = (Instant::now(), step.entered());
             let inquiries: Vec<_> = requests.iter().map(|request| Inquiry::new(&pipeline, request)).collect();
             metrics::tokenized(begin.elapsed());
             inquiries
@@ -86,7 +88,9 @@ impl Service {
         let assessments = if valid.is_empty() {
             Vec::new()
         } else {
-            let answers = self.batcher.submit(place, valid, deadline).await;
+            let answers =
+                self.batcher.submit(place, valid, deadline).instrument(trace::step("queue and model"));
+            let answers = answers.await;
             answers.map_err(|error| status::from_error(&error))?
         };
         let mut assessments = assessments.into_iter();
@@ -138,11 +142,11 @@ impl DispatchService for Service {
         &self,
         request: Request<ClassifyTextRequest>,
     ) -> Result<Response<ClassifyTextResponse>, Status> {
-        let (call, deadline) = (Call::begin("ClassifyText"), deadline::of(&request));
+        let (call, deadline) = (Call::begin("ClassifyText", &request), deadline::of(&request));
         let request = request.into_inner();
         call.add_texts(1);
         let request_id = request.request_id.clone();
-        let answer = self.answer(vec![request], Lane::Interactive, deadline).await;
+        let answer = self.answer(vec![request], Lane::Interactive, deadline).instrument(call.span()).await;
         let answer = answer.and_then(|mut answers| match answers.pop() {
             Some(Ok(assessment)) => Ok(assessment),
             Some(Err(error)) => Err(status::invalid_argument(&error)),
@@ -156,13 +160,14 @@ impl DispatchService for Service {
         &self,
         request: Request<BatchClassifyTextsRequest>,
     ) -> Result<Response<BatchClassifyTextsResponse>, Status> {
-        let (call, deadline) = (Call::begin("BatchClassifyTexts"), deadline::of(&request));
+        let (call, deadline) = (Call::begin("BatchClassifyTexts", &request), deadline::of(&request));
         let requests = request.into_inner().requests;
         let texts = requests.len();
         call.add_texts(texts);
         let answers = if (1..=MAX_BATCH_SIZE).contains(&texts) {
             let ids: Vec<String> = requests.iter().map(|request| request.request_id.clone()).collect();
-            self.answer(requests, Lane::Bulk, deadline).await.map(|answers| ids.into_iter().zip(answers))
+            let answers = self.answer(requests, Lane::Bulk, deadline).instrument(call.span()).await;
+            answers.map(|answers| ids.into_iter().zip(answers))
         } else {
             metrics::texts(TextOutcome::Invalid, texts);
             let problem = format!("has {texts} items; a batch has 1 to {MAX_BATCH_SIZE}");
@@ -181,7 +186,8 @@ impl DispatchService for Service {
         &self,
         request: Request<Streaming<ClassifyTextRequest>>,
     ) -> Result<Response<Self::StreamClassifyTextsStream>, Status> {
-        let (call, deadline) = (Arc::new(Call::begin("StreamClassifyTexts")), deadline::of(&request));
+        let (call, deadline) = (Call::begin("StreamClassifyTexts", &request), deadline::of(&request));
+        let call = Arc::new(call);
         let (service, running) = (self.clone(), Arc::clone(&call));
         // Nobody works on a stream but who takes its answers: a slow reader is a slow writer.
         let results = request.into_inner().map(move |message| {
@@ -200,16 +206,19 @@ impl DispatchService for Service {
         Ok(Response::new(results.chain(end).filter_map(ready).boxed()))
     }
 
-    async fn get_model(&self, _: Request<GetModelRequest>) -> Result<Response<GetModelResponse>, Status> {
-        Call::begin("GetModel").end(Code::Ok);
+    async fn get_model(
+        &self,
+        request: Request<GetModelRequest>,
+    ) -> Result<Response<GetModelResponse>, Status> {
+        Call::begin("GetModel", &request).end(Code::Ok);
         Ok(Response::new(GetModelResponse { model: Some(convert::model(&self.pipeline)) }))
     }
 
     async fn get_taxonomy(
         &self,
-        _: Request<GetTaxonomyRequest>,
+        request: Request<GetTaxonomyRequest>,
     ) -> Result<Response<GetTaxonomyResponse>, Status> {
-        Call::begin("GetTaxonomy").end(Code::Ok);
+        Call::begin("GetTaxonomy", &request).end(Code::Ok);
         Ok(Response::new(convert::taxonomy(&self.pipeline)))
     }
 }
