@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::assessment::Assessment;
 use crate::error::{Error, Result};
+use crate::metrics::{self, Skip};
 use crate::pipeline::{Assess, CitizenRequest};
 
 /// How long a bulk text may wait before it gets a share of the batches whatever else there is.
@@ -52,6 +53,16 @@ pub enum Lane {
     Bulk,
 }
 
+impl Lane {
+    /// Its name among the metrics.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Interactive => "interactive",
+            Self::Bulk => "bulk",
+        }
+    }
+}
+
 /// A handle to the model's thread; clones share its lanes.
 #[derive(Debug, Clone)]
 pub struct Batcher {
@@ -72,6 +83,7 @@ pub struct Place {
 #[derive(Debug)]
 struct Item {
     request: CitizenRequest,
+    lane: Lane,
     since: Instant,
     deadline: Option<Instant>,
     reply: oneshot::Sender<Result<Assessment>>,
@@ -153,7 +165,7 @@ impl Batcher {
             .map(|request| {
                 let (reply, answer) = oneshot::channel();
                 let permit = place.permits.split(1);
-                (Item { request, since, deadline, reply, permit }, answer)
+                (Item { request, lane: place.lane, since, deadline, reply, permit }, answer)
             })
             .unzip();
         self.queue.0.push(place.lane, items);
@@ -230,6 +242,7 @@ impl Queue {
             Lane::Interactive => lanes.interactive.extend(items),
             Lane::Bulk => lanes.bulk.extend(items),
         }
+        lanes.measure();
         drop(lanes);
         self.changed.notify_one();
     }
@@ -239,6 +252,7 @@ impl Queue {
         let mut lanes = self.lock();
         loop {
             let batch = lanes.batch(budget, Instant::now());
+            lanes.measure();
             if !batch.is_empty() {
                 return Some(batch);
             }
@@ -265,6 +279,12 @@ impl Lanes {
         }
         batch.items
     }
+
+    /// Tells the metrics how many texts wait.
+    fn measure(&self) {
+        metrics::queued(Lane::Interactive.name(), self.interactive.len());
+        metrics::queued(Lane::Bulk.name(), self.bulk.len());
+    }
 }
 
 struct Batch {
@@ -284,19 +304,29 @@ impl Batch {
             }
             let Some(item) = lane.pop_front() else { return };
             if overdue {
+                metrics::skipped(Skip::Expired);
                 drop(item.reply.send(Err(Error::DeadlineExceeded)));
             } else if wanted {
                 self.tokens += tokens;
                 self.items.push(item);
+            } else {
+                metrics::skipped(Skip::Cancelled);
             }
         }
     }
 }
 
 fn answer(model: &dyn Assess, batch: Vec<Item>) {
+    let begin = Instant::now();
+    metrics::batch(batch.len(), batch.iter().map(|item| item.request.tokens()).sum());
+    for item in &batch {
+        metrics::waited(item.lane.name(), begin.duration_since(item.since));
+    }
     let (requests, replies): (Vec<_>, Vec<_>) =
         batch.into_iter().map(|item| (item.request, (item.reply, item.permit))).unzip();
-    let failure = match catch_unwind(AssertUnwindSafe(|| model.assess(&requests))) {
+    let answers = catch_unwind(AssertUnwindSafe(|| model.assess(&requests)));
+    metrics::encoded(begin.elapsed());
+    let failure = match answers {
         Ok(Ok(assessments)) => {
             for ((reply, _permit), assessment) in replies.into_iter().zip(assessments) {
                 // A caller that has gone needs no answer.
@@ -361,7 +391,8 @@ mod tests {
     fn item(tokens: usize, milliseconds: u64) -> (Item, oneshot::Receiver<Result<Assessment>>) {
         let (reply, answer) = oneshot::channel();
         let since = Instant::now().checked_sub(Duration::from_millis(milliseconds)).unwrap();
-        (Item { request: request(tokens), since, deadline: None, reply, permit: None }, answer)
+        let lane = Lane::Interactive;
+        (Item { request: request(tokens), lane, since, deadline: None, reply, permit: None }, answer)
     }
 
     fn lanes(

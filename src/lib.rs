@@ -12,8 +12,8 @@
 //! ```
 //!
 //! Below that path: [`label`], [`taxonomy`] (what labels mean), [`registry`] (where models come from), [`table`] (files of
-//! labelled requests). Above it: [`batcher`] and [`server`] (gRPC), [`eval`], [`train`], [`quantize`], and the program's
-//! [`cli`] and [`command`]s. Imports point downwards only.
+//! labelled requests). Above it: [`batcher`] and [`server`] (gRPC), what they count ([`metrics`]), [`eval`], [`train`],
+//! [`quantize`], and the program's [`cli`] and [`command`]s. Imports point downwards only.
 //!
 //! ```no_run
 //! use jiesu::classifier::SequenceClassifier;
@@ -44,6 +44,7 @@ pub mod error;
 pub mod eval;
 pub mod fault;
 pub mod label;
+pub mod metrics;
 pub mod pb;
 pub mod pipeline;
 pub mod quantize;

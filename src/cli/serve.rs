@@ -16,6 +16,10 @@ pub struct ServeArgs {
     #[arg(long, default_value = "127.0.0.1:50051", env = "JIESU_LISTEN")]
     pub listen: SocketAddr,
 
+    /// Address that Prometheus reads metrics from, at `/metrics`; none unless given. Port 0 as for `--listen`.
+    #[arg(long, value_name = "ADDRESS", env = "JIESU_METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
+
     /// How many texts may wait in each lane, interactive (ClassifyText) and bulk (the others); calls that bring more are
     /// refused with RESOURCE_EXHAUSTED.
     #[arg(long, value_name = "N", default_value = "1024", env = "JIESU_MAX_QUEUED_TEXTS")]

@@ -10,6 +10,7 @@ mod classify;
 mod evaluate;
 mod load;
 mod quantize;
+mod report;
 mod serve;
 mod train;
 

@@ -10,6 +10,7 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 
 use super::convert;
+use crate::metrics;
 use crate::pb::{Assessment, ClassifyTextRequest};
 
 /// What an entry takes beside its answer: the key, and the cache's own bookkeeping.
@@ -46,7 +47,13 @@ impl AnswerCache {
     /// The answer to a request with that key. None to a request whose id is at fault: it is to be told so.
     pub(super) fn get(&self, key: &Key, request: &ClassifyTextRequest) -> Option<Assessment> {
         convert::check_id(&request.request_id).ok()?;
-        Assessment::decode(self.answers.get(key)?).ok()
+        let known = self.answers.get(key).and_then(|answer| Assessment::decode(answer).ok());
+        if known.is_some() {
+            metrics::cache_hit();
+        } else {
+            metrics::cache_miss();
+        }
+        known
     }
 
     /// Keeps a full answer.

@@ -19,10 +19,12 @@ use crate::pb::dispatch_service_server::{DispatchServiceServer, SERVICE_NAME};
 use crate::pipeline::{Assess, Pipeline};
 
 mod cache;
+mod call;
 mod convert;
 mod deadline;
 mod service;
 mod status;
+mod trace;
 
 pub use convert::{MAX_BATCH_SIZE, MAX_COUNT, MAX_REQUEST_ID_CHARS};
 pub use service::Service;

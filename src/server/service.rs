@@ -1,18 +1,21 @@
 //! The RPCs of `DispatchService`: check, look up, queue, answer.
 
+use std::future::ready;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use tonic::{Code, Request, Response, Status, Streaming};
+use tracing::Instrument as _;
 
 use super::cache::AnswerCache;
+use super::call::{Call, Waiting};
 use super::convert::{self, Inquiry, MAX_BATCH_SIZE};
-use super::{deadline, status};
+use super::{deadline, status, trace};
 use crate::batcher::{Batcher, Lane, Place};
 use crate::error::Result as PlaceResult;
+use crate::metrics::{self, Outcome as TextOutcome};
 use crate::pb::classify_text_result::Outcome;
 use crate::pb::dispatch_service_server::DispatchService;
 use crate::pb::{
@@ -47,6 +50,18 @@ impl Service {
     /// Answers the well-formed ones among `requests`, in their order: those that have been answered before at once, the
     /// others in the place found for so many.
     async fn answer<P: Future<Output = PlaceResult<Place>>>(
+        &self,
+        requests: Vec<ClassifyTextRequest>,
+        deadline: Option<Instant>,
+        find_place: impl FnOnce(usize) -> P,
+    ) -> Result<Vec<Answer>, Status> {
+        let waiting = Waiting::new(requests.len());
+        let answers = self.look_up_or_ask(requests, deadline, find_place).await;
+        waiting.end(&answers);
+        answers
+    }
+
+    async fn look_up_or_ask<P: Future<Output = PlaceResult<Place>>>(
         &self,
         mut requests: Vec<ClassifyTextRequest>,
         deadline: Option<Instant>,
@@ -86,8 +101,12 @@ impl Service {
     ) -> Result<Vec<Answer>, Status> {
         let pipeline = Arc::clone(&self.pipeline);
         // Normalising a full batch of long texts takes too long for a thread that others wait for.
+        let step = trace::step("tokenize");
         let checked = tokio::task::spawn_blocking(move || {
-            requests.iter().map(|request| Inquiry::new(&pipeline, request)).collect::<Vec<_>>()
+            let (begin, _step) = (Instant::now(), step.entered());
+            let inquiries: Vec<_> = requests.iter().map(|request| Inquiry::new(&pipeline, request)).collect();
+            metrics::tokenized(begin.elapsed());
+            inquiries
         });
         let inquiries = checked.await.map_err(|_| Status::internal("a request could not be checked"))?;
         let mut valid = Vec::with_capacity(inquiries.len());
@@ -102,7 +121,9 @@ impl Service {
         let assessments = if valid.is_empty() {
             Vec::new()
         } else {
-            let answers = self.batcher.submit(place, valid, deadline).await;
+            let answers =
+                self.batcher.submit(place, valid, deadline).instrument(trace::step("queue and model"));
+            let answers = answers.await;
             answers.map_err(|error| status::from_error(&error))?
         };
         let mut assessments = assessments.into_iter();
@@ -142,36 +163,24 @@ fn outcome(answer: Answer) -> Outcome {
     }
 }
 
-/// Counts the requests of a stream, and says so when it has ended.
-struct Streamed {
-    begin: Instant,
-    texts: AtomicUsize,
-}
-
-impl Drop for Streamed {
-    fn drop(&mut self) {
-        log("StreamClassifyTexts", self.texts.load(Ordering::Relaxed), self.begin, None);
-    }
-}
-
 #[tonic::async_trait]
 impl DispatchService for Service {
     async fn classify_text(
         &self,
         request: Request<ClassifyTextRequest>,
     ) -> Result<Response<ClassifyTextResponse>, Status> {
-        let (begin, deadline) = (Instant::now(), deadline::of(&request));
+        let (call, deadline) = (Call::begin("ClassifyText", &request), deadline::of(&request));
         let request = request.into_inner();
-        tracing::debug!(method = "ClassifyText", texts = 1, "received");
+        call.add_texts(1);
         let request_id = request.request_id.clone();
         let place = async |texts| self.batcher.reserve(Lane::Interactive, texts, deadline);
-        let answer = self.answer(vec![request], deadline, place).await;
+        let answer = self.answer(vec![request], deadline, place).instrument(call.span()).await;
         let answer = answer.and_then(|mut answers| match answers.pop() {
             Some(Ok(assessment)) => Ok(assessment),
             Some(Err(error)) => Err(status::invalid_argument(&error)),
             None => Err(fewer()),
         });
-        log("ClassifyText", 1, begin, answer.as_ref().err());
+        call.end(code(&answer));
         Ok(Response::new(ClassifyTextResponse { assessment: Some(answer?), request_id }))
     }
 
@@ -179,20 +188,22 @@ impl DispatchService for Service {
         &self,
         request: Request<BatchClassifyTextsRequest>,
     ) -> Result<Response<BatchClassifyTextsResponse>, Status> {
-        let (begin, deadline) = (Instant::now(), deadline::of(&request));
+        let (call, deadline) = (Call::begin("BatchClassifyTexts", &request), deadline::of(&request));
         let requests = request.into_inner().requests;
         let texts = requests.len();
-        tracing::debug!(method = "BatchClassifyTexts", texts, "received");
+        call.add_texts(texts);
         let answers = if (1..=MAX_BATCH_SIZE).contains(&texts) {
             let ids: Vec<String> = requests.iter().map(|request| request.request_id.clone()).collect();
             let place = async |texts| self.batcher.reserve(Lane::Bulk, texts, deadline);
-            self.answer(requests, deadline, place).await.map(|answers| ids.into_iter().zip(answers))
+            let answers = self.answer(requests, deadline, place).instrument(call.span()).await;
+            answers.map(|answers| ids.into_iter().zip(answers))
         } else {
+            metrics::texts(TextOutcome::Invalid, texts);
             let problem = format!("has {texts} items; a batch has 1 to {MAX_BATCH_SIZE}");
             let violations = vec![Violation { field: "requests", problem }];
             Err(status::invalid_argument(&RequestError { violations }))
         };
-        log("BatchClassifyTexts", texts, begin, answers.as_ref().err());
+        call.end(code(&answers));
         let results = answers?
             .map(|(request_id, answer)| ClassifyTextResult { request_id, outcome: Some(outcome(answer)) });
         Ok(Response::new(BatchClassifyTextsResponse { results: results.collect() }))
@@ -204,33 +215,43 @@ impl DispatchService for Service {
         &self,
         request: Request<Streaming<ClassifyTextRequest>>,
     ) -> Result<Response<Self::StreamClassifyTextsStream>, Status> {
-        let deadline = deadline::of(&request);
-        let streamed = Streamed { begin: Instant::now(), texts: AtomicUsize::new(0) };
-        tracing::debug!(method = "StreamClassifyTexts", "received");
-        let service = self.clone();
+        let (call, deadline) = (Call::begin("StreamClassifyTexts", &request), deadline::of(&request));
+        let call = Arc::new(call);
+        let (service, running) = (self.clone(), Arc::clone(&call));
         // Nobody works on a stream but who takes its answers: a slow reader is a slow writer.
         let results = request.into_inner().map(move |message| {
-            streamed.texts.fetch_add(1, Ordering::Relaxed);
+            match &message {
+                Ok(_) => running.add_texts(1),
+                Err(status) => running.end(status.code()),
+            }
             let service = service.clone();
             async move { Ok(service.streamed(message?, deadline).await) }
         });
-        Ok(Response::new(results.buffered(MAX_STREAMED).boxed()))
+        let results = results.buffered(MAX_STREAMED).map(Some);
+        let end = stream::once(async move {
+            call.end(Code::Ok);
+            None
+        });
+        Ok(Response::new(results.chain(end).filter_map(ready).boxed()))
     }
 
-    async fn get_model(&self, _: Request<GetModelRequest>) -> Result<Response<GetModelResponse>, Status> {
+    async fn get_model(
+        &self,
+        request: Request<GetModelRequest>,
+    ) -> Result<Response<GetModelResponse>, Status> {
+        Call::begin("GetModel", &request).end(Code::Ok);
         Ok(Response::new(GetModelResponse { model: Some(convert::model(&self.pipeline)) }))
     }
 
     async fn get_taxonomy(
         &self,
-        _: Request<GetTaxonomyRequest>,
+        request: Request<GetTaxonomyRequest>,
     ) -> Result<Response<GetTaxonomyResponse>, Status> {
+        Call::begin("GetTaxonomy", &request).end(Code::Ok);
         Ok(Response::new(convert::taxonomy(&self.pipeline)))
     }
 }
 
-/// One line a call: what, how much, how long, how it ended; never the words.
-fn log(method: &'static str, texts: usize, begin: Instant, failure: Option<&Status>) {
-    let code = failure.map_or(Code::Ok, Status::code);
-    tracing::info!(method, texts, milliseconds = begin.elapsed().as_millis() as u64, ?code, "call");
+fn code<A>(answer: &Result<A, Status>) -> Code {
+    answer.as_ref().err().map_or(Code::Ok, Status::code)
 }

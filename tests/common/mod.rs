@@ -3,13 +3,16 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use candle_core::{Device, Tensor};
 use jiesu::classifier::{HeadConfig, ModelConfig, Pooling, Problem};
 use jiesu::encoder::BertConfig;
 use jiesu::label::LabelSet;
 use jiesu::taxonomy::Taxonomy;
+use serde_json::Value;
 
 /// Pieces of the tiny models, by id.
 pub(crate) const VOCABULARY: [&str; 22] = [
@@ -108,4 +111,57 @@ fn weight_shapes(config: &ModelConfig) -> Vec<(String, Vec<usize>)> {
         shapes.push((format!("bert.embeddings.{name}_embeddings.weight"), vec![rows, hidden]));
     }
     shapes
+}
+
+/// `jiesu serve` with a tiny model, in a process of its own that does not outlive a failed test.
+pub(crate) struct Served {
+    process: Child,
+    /// Where it listens, by the message that says so.
+    addresses: HashMap<String, String>,
+    _model: tempfile::TempDir,
+}
+
+impl Served {
+    /// Starts it with further arguments and environment variables, and waits until it serves.
+    pub(crate) fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let model = tempfile::tempdir().unwrap();
+        write_bundle(model.path(), &tiny_config());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jiesu"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--model"]);
+        command.arg(model.path()).args(arguments).env("RUST_LOG", "info");
+        command.envs(environment.iter().copied()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+        let mut served = Self { process, addresses: HashMap::new(), _model: model };
+        while !served.addresses.contains_key("serving") {
+            let line: Value = serde_json::from_str(&log.next().unwrap().unwrap()).unwrap();
+            let fields = ["message", "address"].map(|field| line["fields"][field].as_str());
+            if let [Some(message), Some(address)] = fields {
+                served.addresses.insert(message.to_owned(), address.to_owned());
+            }
+        }
+        // A log that nobody reads would stop the service.
+        std::thread::spawn(move || log.for_each(drop));
+        served
+    }
+
+    /// Where it listens, by the message of the log that says so.
+    pub(crate) fn address(&self, message: &str) -> &str {
+        &self.addresses[message]
+    }
+
+    /// Asks it to end, and waits.
+    pub(crate) fn terminate(mut self) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It has ended already where the test asked it to.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
