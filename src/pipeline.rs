@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::assessment::{
     AreaReference, Assessment, Decision, DecisionAction, DecisionReason, Evidence, Label,
 };
@@ -324,11 +326,8 @@ impl Assess for Pipeline {
     fn assess(&self, requests: &[CitizenRequest]) -> Result<Vec<Assessment>> {
         let texts: Vec<_> = requests.iter().map(|request| (&request.text, &request.encoded)).collect();
         let classifications = self.classifier.classify_encoded(&texts)?;
-        Ok(requests
-            .iter()
-            .zip(&classifications)
-            .map(|(request, classification)| self.assessment(request, classification))
-            .collect())
+        let assessments = requests.par_iter().zip(&classifications);
+        Ok(assessments.map(|(request, classification)| self.assessment(request, classification)).collect())
     }
 }
 

@@ -122,6 +122,7 @@ async fn serve_slowly() -> (SocketAddr, mpsc::Sender<()>) {
             max_queued_texts: NonZeroU32::new(64).unwrap(),
             max_batch_tokens: NonZeroUsize::new(1).unwrap(),
         },
+        cache_bytes: 1 << 20,
         shutdown_grace: Duration::ZERO,
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

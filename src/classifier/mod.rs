@@ -236,12 +236,14 @@ impl SequenceClassifier {
         let classify = |batch: &[usize], threads| {
             let inputs: Vec<&EncodedText> = batch.iter().map(|&index| texts[index].1).collect();
             let states = self.encoder.encode(&inputs, self.head_weights.wanted_states(), threads)?;
-            let answers = batch.iter().zip(states.texts());
-            answers
-                .map(|(&index, states)| {
-                    Ok((index, self.classify_states(states, texts[index].0, texts[index].1)?))
-                })
-                .collect::<Result<Vec<_>, ModelError>>()
+            let answer = |(&index, states): (&usize, &[f32])| {
+                Ok((index, self.classify_states(states, texts[index].0, texts[index].1)?))
+            };
+            let states: Vec<_> = batch.iter().zip(states.texts()).collect();
+            match threads {
+                Threads::One => states.into_iter().map(answer).collect::<Result<Vec<_>, ModelError>>(),
+                Threads::All => states.into_par_iter().map(answer).collect(),
+            }
         };
         // A thread that works alone waits for nobody, as long as there is a batch for each.
         let answers = if batches.len() >= Threads::All.count() {

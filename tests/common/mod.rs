@@ -1,4 +1,4 @@
-//! What several tests need: tiny bundles with weights made from a formula, and a server on a real socket.
+//! What several tests and benches need: bundles with weights made from a formula, and texts.
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use std::collections::HashMap;
@@ -13,6 +13,8 @@ use jiesu::encoder::BertConfig;
 use jiesu::label::LabelSet;
 use jiesu::taxonomy::Taxonomy;
 use serde_json::Value;
+
+pub(crate) mod texts;
 
 /// Pieces of the tiny models, by id.
 pub(crate) const VOCABULARY: [&str; 22] = [

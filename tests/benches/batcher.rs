@@ -1,0 +1,126 @@
+//! What the queue costs a text: the model behind it answers at once.
+#![allow(clippy::unwrap_used, reason = "a bench may panic")]
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use jiesu::assessment::{Assessment, Decision, DecisionAction, Label};
+use jiesu::batcher::{Batcher, BatcherConfig, Lane};
+use jiesu::error::Result;
+use jiesu::pipeline::{Assess, CitizenRequest};
+use jiesu::request::RequestText;
+use jiesu::tokenizer::EncodedText;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+/// Tokens of a text.
+const TOKENS: usize = 90;
+
+/// Answers at once, and the same to all.
+struct Prompt;
+
+impl Assess for Prompt {
+    fn assess(&self, requests: &[CitizenRequest]) -> Result<Vec<Assessment>> {
+        Ok(requests.iter().map(|_| assessment()).collect())
+    }
+}
+
+/// An answer without any words, so that nothing is spent on it.
+fn assessment() -> Assessment {
+    Assessment {
+        category: Label { id: String::new(), name: String::new(), name_en: String::new(), probability: 1.0 },
+        categories: Vec::new(),
+        kind: None,
+        urgency: None,
+        risks: Vec::new(),
+        groups: Vec::new(),
+        decision: Decision {
+            action: DecisionAction::Review,
+            reasons: Vec::new(),
+            confidence: 1.0,
+            threshold: None,
+            certified_precision: None,
+        },
+        departments: Vec::new(),
+        evidence: Vec::new(),
+        model: String::new(),
+        model_revision: String::new(),
+        taxonomy_version: String::new(),
+        directory_version: String::new(),
+        area: None,
+        degradations: Vec::new(),
+    }
+}
+
+fn request() -> CitizenRequest {
+    CitizenRequest {
+        text: RequestText::new("", "路灯不亮").unwrap(),
+        area: None,
+        encoded: EncodedText {
+            input_ids: vec![0; TOKENS],
+            token_type_ids: vec![0; TOKENS],
+            spans: vec![None; TOKENS],
+        },
+    }
+}
+
+/// Who asks at a time, and for how much.
+#[derive(Clone, Copy)]
+struct Load {
+    lane: Lane,
+    /// How many ask at a time, each again as soon as it has its answer.
+    callers: u64,
+    /// Texts a call.
+    texts: usize,
+}
+
+/// How long `calls` calls take, shared out among the callers; requests are made before the clock starts.
+async fn time(batcher: &Batcher, Load { lane, callers, texts }: Load, calls: u64) -> Duration {
+    let asks: Vec<Vec<Vec<CitizenRequest>>> = (0..callers)
+        .map(|caller| {
+            let calls = calls / callers + u64::from(caller < calls % callers);
+            (0..calls).map(|_| vec![request(); texts]).collect()
+        })
+        .collect();
+    let mut tasks = JoinSet::new();
+    let begin = Instant::now();
+    for ask in asks {
+        let batcher = batcher.clone();
+        tasks.spawn(async move {
+            for requests in ask {
+                let place = batcher.reserve(lane, requests.len(), None).unwrap();
+                batcher.submit(place, requests, None).await.unwrap();
+            }
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.unwrap();
+    }
+    begin.elapsed()
+}
+
+fn batcher(criterion: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let config = BatcherConfig {
+        max_queued_texts: NonZeroU32::new(1024).unwrap(),
+        max_batch_tokens: NonZeroUsize::new(256).unwrap(),
+    };
+    let batcher = Batcher::start(Arc::new(Prompt), config).unwrap();
+    let mut group = criterion.benchmark_group("batcher");
+    for (name, load) in [
+        ("1 caller", Load { lane: Lane::Interactive, callers: 1, texts: 1 }),
+        ("64 callers", Load { lane: Lane::Interactive, callers: 64, texts: 1 }),
+        ("1 caller of 64 texts", Load { lane: Lane::Bulk, callers: 1, texts: 64 }),
+    ] {
+        group.throughput(Throughput::Elements(load.texts as u64));
+        group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
+            bencher.iter_custom(|calls| runtime.block_on(time(&batcher, load, calls)));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, batcher);
+criterion_main!(benches);

@@ -1,0 +1,248 @@
+//! Clients that break off, never read, or speak no protocol harm nobody but themselves.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use common::{tiny_config, write_bundle};
+use jiesu::pb::dispatch_service_client::DispatchServiceClient;
+use jiesu::pb::{ClassifyTextRequest, ClassifyTextResult};
+use prost::bytes::{Buf as _, BufMut as _};
+use rand::{Rng as _, RngCore as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use tokio::runtime::Runtime;
+use tonic::client::Grpc;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::transport::Endpoint;
+use tonic::{Code, Request, Status, Streaming};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+/// How long an honest call or a refusal may take on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// What HTTP/2 starts with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// `jiesu serve` with a tiny model, as a process.
+struct Server {
+    process: Child,
+    address: String,
+    log: Option<JoinHandle<Vec<String>>>,
+}
+
+impl Server {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        write_bundle(folder.path(), &tiny_config());
+        let mut process = Command::new(env!("CARGO_BIN_EXE_jiesu"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--shutdown-grace", "20"])
+            .arg("--model")
+            .arg(folder.path())
+            .env_remove("RUST_LOG")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let serving = log.find(|line| line.contains("\"serving\"")).unwrap();
+        let serving: serde_json::Value = serde_json::from_str(&serving).unwrap();
+        let address = serving["fields"]["address"].as_str().unwrap().to_owned();
+        // Somebody must read the log, or the server would wait for that.
+        let log = std::thread::spawn(move || log.collect());
+        Self { process, address, log: Some(log) }
+    }
+
+    /// A connection that speaks no protocol yet.
+    fn socket(&self) -> TcpStream {
+        let socket = TcpStream::connect(&self.address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        // Few answers are taken in before anybody reads them.
+        Endpoint::from_shared(format!("http://{}", self.address)).unwrap().initial_stream_window_size(65_535)
+    }
+
+    /// An honest client has its answer, and health is good.
+    async fn assert_serving(&self) {
+        let honest = async {
+            let channel = self.endpoint().connect().await.unwrap();
+            let health = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await;
+            assert_eq!(health.unwrap().into_inner().status(), ServingStatus::Serving);
+            let answer = DispatchServiceClient::new(channel).classify_text(text("小区物业乱收费")).await;
+            assert!(answer.unwrap().into_inner().assessment.is_some());
+        };
+        tokio::time::timeout(PATIENCE, honest).await.expect("an honest client waits too long");
+    }
+
+    /// Nothing panicked, and nothing that was left behind holds up the end.
+    fn end(mut self) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(self.process.wait().unwrap().success());
+        let log = self.log.take().unwrap().join().unwrap();
+        assert!(log.iter().any(|line| line.contains("\"shut down\"")), "{log:?}");
+        assert!(!log.iter().any(|line| line.contains("panic")), "{log:?}");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It has ended already where the test went well.
+        let _ = self.process.kill();
+    }
+}
+
+fn text(text: &str) -> ClassifyTextRequest {
+    ClassifyTextRequest { text: text.to_owned(), ..ClassifyTextRequest::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_opened_and_dropped_leave_nothing_behind() {
+    let server = Server::start();
+    for number in 0..200 {
+        // Some say nothing, some begin to speak HTTP/2.
+        server.socket().write_all(&PREFACE[..number % (PREFACE.len() + 1)]).unwrap();
+    }
+    server.assert_serving().await;
+    server.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_instead_of_a_protocol_ends_its_own_connection() {
+    let server = Server::start();
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    for number in 0..50 {
+        let mut garbage = vec![0; random.random_range(1024..4096)];
+        random.fill_bytes(&mut garbage);
+        // What comes after a preface and a frame of settings is read as frames.
+        let settings: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+        let hostile = match number % 3 {
+            0 => garbage,
+            1 => [PREFACE, &garbage].concat(),
+            _ => [PREFACE, settings, &garbage].concat(),
+        };
+        let mut socket = server.socket();
+        // The server may hang up before it is told everything.
+        let _ = socket.write_all(&hostile).and_then(|()| socket.shutdown(Shutdown::Write));
+        if let Err(error) = socket.read_to_end(&mut Vec::new()) {
+            assert!(
+                !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+                "it never hangs up"
+            );
+        }
+    }
+    server.assert_serving().await;
+    server.end();
+}
+
+/// Messages as bytes, whatever they are.
+#[derive(Default)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Vec<u8>;
+    type Decode = ();
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, message: Vec<u8>, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        to.put_slice(&message);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = ();
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<()>, Status> {
+        from.advance(from.remaining());
+        Ok(Some(()))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_are_no_protobuf_fail_their_own_call() {
+    let server = Server::start();
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let mut client = Grpc::new(server.endpoint().connect().await.unwrap());
+    for number in 0..50 {
+        let mut message = vec![0; random.random_range(1..1024)];
+        random.fill_bytes(&mut message);
+        let method = ["ClassifyText", "BatchClassifyTexts"][number % 2];
+        let path = format!("/jiesu.v1.DispatchService/{method}").parse().unwrap();
+        client.ready().await.unwrap();
+        let status = client.unary(Request::new(message), path, Raw).await.unwrap_err();
+        // A few are protobuf by chance, but no request.
+        assert!(matches!(status.code(), Code::Internal | Code::InvalidArgument), "{status:?}");
+    }
+    server.assert_serving().await;
+    drop(client);
+    server.end();
+}
+
+/// A client that asks as long as it lives, and has read so many answers. It lives in a runtime of its own: when that is
+/// gone so is its connection, as if somebody had killed it.
+async fn endless_stream(server: &Server, answers: usize) -> (Runtime, Streaming<ClassifyTextResult>) {
+    let client = Runtime::new().unwrap();
+    let endpoint = server.endpoint();
+    let stream = client.spawn(async move {
+        let mut client = DispatchServiceClient::new(endpoint.connect().await.unwrap());
+        let requests = tokio_stream::iter(std::iter::repeat_with(|| text("小区物业乱收费")));
+        let mut stream = client.stream_classify_texts(requests).await.unwrap().into_inner();
+        for _ in 0..answers {
+            stream.message().await.unwrap().unwrap();
+        }
+        stream
+    });
+    let stream = stream.await.unwrap();
+    (client, stream)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_break_off_in_the_middle_of_a_stream_are_forgotten() {
+    let server = Server::start();
+    for answers in 0..30 {
+        let (client, _stream) = endless_stream(&server, answers).await;
+        client.shutdown_background();
+    }
+    server.assert_serving().await;
+    server.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_never_read_their_answers_hold_up_nobody() {
+    let server = Server::start();
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        clients.push(endless_stream(&server, 0).await);
+    }
+    for _ in 0..10 {
+        server.assert_serving().await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for (client, _stream) in clients {
+        client.shutdown_background();
+    }
+    server.end();
+}
