@@ -1,4 +1,6 @@
-//! The model on its own thread, behind two bounded lanes: async callers on one side, blocking arithmetic on the other.
+//! The model on threads of its own, behind two bounded lanes: async callers on one side, blocking arithmetic on the other.
+//!
+//! Under load each thread works on a batch of its own and waits for nobody; a batch that is alone gets all threads.
 //!
 //! A batch holds as many texts as a budget of tokens allows, so that whoever comes next waits for milliseconds whatever
 //! the batch is made of. Interactive texts go before bulk ones; bulk texts that have waited long get a share of each
@@ -8,7 +10,7 @@
 //! A full lane refuses at once, and so does one whose texts will take most of what the caller's deadline leaves: under
 //! overload the model works for callers who are still there when it is done. Texts whose caller has gone or whose deadline
 //! has passed all the same are skipped when a batch is formed, before the model sees them. A panic fails the batch it
-//! happened in, and no other. The thread ends when the last handle is dropped.
+//! happened in, and no other. The threads end when the last handle is dropped.
 
 use std::collections::VecDeque;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -20,6 +22,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::assessment::Assessment;
+use crate::encoder::Threads;
 use crate::error::{Error, Result};
 use crate::metrics::{self, Skip};
 use crate::pipeline::{Assess, CitizenRequest};
@@ -63,7 +66,7 @@ impl Lane {
     }
 }
 
-/// A handle to the model's thread; clones share its lanes.
+/// A handle to the model's threads; clones share its lanes.
 #[derive(Debug, Clone)]
 pub struct Batcher {
     queue: Arc<Open>,
@@ -92,23 +95,22 @@ struct Item {
 }
 
 impl Batcher {
-    /// Starts the model's thread.
+    /// Starts the model's threads, as many as the current thread pool has.
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn start(model: Arc<dyn Assess>, config: BatcherConfig) -> std::io::Result<Self> {
+    pub fn start(model: &Arc<dyn Assess>, config: BatcherConfig) -> std::io::Result<Self> {
         let limit = config.max_queued_texts.get() as usize;
-        let queue = Arc::new(Queue::default());
-        let (batches, budget) = (Arc::clone(&queue), config.max_batch_tokens.get());
-        std::thread::Builder::new().name("model".to_owned()).spawn(move || {
-            while let Some(batch) = batches.next_batch(budget) {
-                let (begin, texts) = (Instant::now(), batch.len());
-                answer(&*model, batch);
-                batches.pace.follow(begin.elapsed(), texts);
-            }
-        })?;
+        // Closed, and so its threads ended, where one of them cannot be started.
+        let queue = Arc::new(Open(Arc::default()));
+        for _ in 0..Threads::All.count() {
+            let (model, queue) = (Arc::clone(model), Arc::clone(&queue.0));
+            let budget = config.max_batch_tokens.get();
+            let work = move || queue.work(&*model, budget);
+            std::thread::Builder::new().name("model".to_owned()).spawn(work)?;
+        }
         let room = [Arc::new(Semaphore::new(limit)), Arc::new(Semaphore::new(limit))];
-        Ok(Self { queue: Arc::new(Open(queue)), room, limit })
+        Ok(Self { queue, room, limit })
     }
 
     /// Takes room for `texts` texts, before anything is spent on them.
@@ -193,13 +195,15 @@ struct Queue {
     pace: Pace,
 }
 
-/// Nanoseconds a text, as it was of late; written by the model's thread alone.
+/// Nanoseconds a text if all threads work, as it was of late. Two threads that write at once may lose a batch.
 #[derive(Debug, Default)]
 struct Pace(AtomicU64);
 
 impl Pace {
-    fn follow(&self, elapsed: Duration, texts: usize) {
-        let latest = elapsed.as_nanos() as u64 / texts as u64;
+    /// Takes in what a batch took, on so many threads at once.
+    fn follow(&self, elapsed: Duration, texts: usize, threads: Threads) {
+        let others = Threads::All.count() / threads.count();
+        let latest = elapsed.as_nanos() as u64 / (texts * others) as u64;
         let pace = match self.0.load(Ordering::Relaxed) {
             0 => latest,
             before => before - before / PACE_INERTIA + latest / PACE_INERTIA,
@@ -216,6 +220,8 @@ impl Pace {
 struct Lanes {
     interactive: VecDeque<Item>,
     bulk: VecDeque<Item>,
+    /// Threads that work on a batch.
+    busy: usize,
     closed: bool,
 }
 
@@ -247,14 +253,30 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Waits for texts; none when the queue is closed and empty.
-    fn next_batch(&self, budget: usize) -> Option<Vec<Item>> {
+    /// Answers batch after batch until the queue is closed and empty.
+    fn work(&self, model: &dyn Assess, budget: usize) {
+        while let Some((batch, threads)) = self.next_batch(budget) {
+            let (begin, texts) = (Instant::now(), batch.len());
+            answer(model, batch, threads);
+            self.pace.follow(begin.elapsed(), texts, threads);
+            self.lock().busy -= 1;
+        }
+    }
+
+    /// Waits for texts, and says on how many threads to work on them; none when the queue is closed and empty.
+    fn next_batch(&self, budget: usize) -> Option<(Vec<Item>, Threads)> {
         let mut lanes = self.lock();
         loop {
             let batch = lanes.batch(budget, Instant::now());
             lanes.measure();
             if !batch.is_empty() {
-                return Some(batch);
+                lanes.busy += 1;
+                let more = !lanes.interactive.is_empty() || !lanes.bulk.is_empty();
+                if more {
+                    self.changed.notify_one();
+                }
+                let alone = lanes.busy == 1 && !more;
+                return Some((batch, if alone { Threads::All } else { Threads::One }));
             }
             if lanes.closed {
                 return None;
@@ -316,7 +338,7 @@ impl Batch {
     }
 }
 
-fn answer(model: &dyn Assess, batch: Vec<Item>) {
+fn answer(model: &dyn Assess, batch: Vec<Item>, threads: Threads) {
     let begin = Instant::now();
     metrics::batch(batch.len(), batch.iter().map(|item| item.request.tokens()).sum());
     for item in &batch {
@@ -324,7 +346,7 @@ fn answer(model: &dyn Assess, batch: Vec<Item>) {
     }
     let (requests, replies): (Vec<_>, Vec<_>) =
         batch.into_iter().map(|item| (item.request, (item.reply, item.permit))).unzip();
-    let answers = catch_unwind(AssertUnwindSafe(|| model.assess(&requests)));
+    let answers = catch_unwind(AssertUnwindSafe(|| model.assess(&requests, threads)));
     metrics::encoded(begin.elapsed());
     let failure = match answers {
         Ok(Ok(assessments)) => {
@@ -357,7 +379,7 @@ mod tests {
     }
 
     impl Assess for Scripted {
-        fn assess(&self, _: &[CitizenRequest]) -> Result<Vec<Assessment>> {
+        fn assess(&self, _: &[CitizenRequest], _: Threads) -> Result<Vec<Assessment>> {
             self.permits.lock().unwrap().recv().unwrap();
             assert!(!self.panics, "scripted");
             Ok(Vec::new())
@@ -366,12 +388,12 @@ mod tests {
 
     fn scripted(limit: u32, panics: bool) -> (Batcher, blocking::Sender<()>) {
         let (permit, permits) = blocking::channel();
-        let model = Arc::new(Scripted { permits: Mutex::new(permits), panics });
+        let model: Arc<dyn Assess> = Arc::new(Scripted { permits: Mutex::new(permits), panics });
         let config = BatcherConfig {
             max_queued_texts: NonZeroU32::new(limit).unwrap(),
             max_batch_tokens: NonZeroUsize::new(64).unwrap(),
         };
-        (Batcher::start(model, config).unwrap(), permit)
+        (Batcher::start(&model, config).unwrap(), permit)
     }
 
     fn request(tokens: usize) -> CitizenRequest {
@@ -409,7 +431,7 @@ mod tests {
                 })
                 .collect()
         };
-        (Lanes { interactive: lane(interactive), bulk: lane(bulk), closed: false }, callers)
+        (Lanes { interactive: lane(interactive), bulk: lane(bulk), ..Lanes::default() }, callers)
     }
 
     fn tokens(batch: &[Item]) -> Vec<usize> {
@@ -447,6 +469,17 @@ mod tests {
         assert!(matches!(callers[0].try_recv(), Ok(Err(Error::DeadlineExceeded))));
     }
 
+    #[test]
+    fn a_batch_that_is_alone_gets_all_threads() {
+        let queue = Queue::default();
+        let (item_of_20, _caller) = item(20, 0);
+        queue.push(Lane::Interactive, vec![item_of_20]);
+        assert_eq!(queue.next_batch(64).unwrap().1, Threads::All);
+        let (item_of_20, _caller) = item(20, 0);
+        queue.push(Lane::Interactive, vec![item_of_20]);
+        assert_eq!(queue.next_batch(64).unwrap().1, Threads::One);
+    }
+
     #[tokio::test]
     async fn a_full_lane_refuses_at_once_and_has_room_again_after_an_answer() {
         let (batcher, permit) = scripted(2, false);
@@ -465,7 +498,7 @@ mod tests {
     async fn who_would_wait_too_long_for_others_is_refused_at_once() {
         let (batcher, _permit) = scripted(8, false);
         let soon = || Some(Instant::now() + Duration::from_secs(1));
-        batcher.queue.0.pace.follow(Duration::from_secs(4), 10);
+        batcher.queue.0.pace.follow(Duration::from_secs(4), 10, Threads::All);
         let first = batcher.reserve(Lane::Interactive, 1, soon()).unwrap();
         let second = batcher.reserve(Lane::Interactive, 1, soon()).unwrap();
         let refused = batcher.reserve(Lane::Interactive, 1, soon());
@@ -475,7 +508,7 @@ mod tests {
         // Whoever has time waits, and nobody is refused for how slow the model was when nobody is before him.
         batcher.reserve(Lane::Interactive, 1, None).unwrap();
         drop((first, second));
-        batcher.queue.0.pace.follow(Duration::from_secs(4000), 10);
+        batcher.queue.0.pace.follow(Duration::from_secs(4000), 10, Threads::All);
         batcher.reserve(Lane::Interactive, 1, soon()).unwrap();
     }
 
@@ -483,9 +516,9 @@ mod tests {
     fn the_pace_follows_the_batches_slowly() {
         let pace = Pace::default();
         assert_eq!(pace.of(5), Duration::ZERO);
-        pace.follow(Duration::from_millis(40), 10);
+        pace.follow(Duration::from_millis(40), 10, Threads::All);
         assert_eq!(pace.of(2), Duration::from_millis(8));
-        pace.follow(Duration::from_millis(120), 10);
+        pace.follow(Duration::from_millis(120), 10, Threads::All);
         assert_eq!(pace.of(2), Duration::from_millis(10));
     }
 

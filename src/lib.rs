@@ -18,6 +18,7 @@
 //! ```no_run
 //! use jiesu::classifier::SequenceClassifier;
 //! use jiesu::dispatch::Directory;
+//! use jiesu::encoder::Threads;
 //! use jiesu::pipeline::{Assess, Pipeline};
 //! use jiesu::registry::ModelFiles;
 //! use jiesu::taxonomy::Taxonomy;
@@ -26,7 +27,7 @@
 //! let model = SequenceClassifier::load(&ModelFiles::folder("models/default")?)?;
 //! let pipeline = Pipeline::new(model, Taxonomy::built_in(), Directory::built_in())?;
 //! let request = pipeline.request("", "小区物业乱收停车费，业委会也不管", "朝阳区")?;
-//! let answers = pipeline.assess(&[request])?;
+//! let answers = pipeline.assess(&[request], Threads::All)?;
 //! println!("{}: {}", answers[0].category.name, answers[0].departments[0].name);
 //! # Ok(())
 //! # }

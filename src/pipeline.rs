@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use crate::assessment::{
     AreaReference, Assessment, Decision, DecisionAction, DecisionReason, Evidence, Label,
 };
 use crate::classifier::{Classification, EvidenceSpan, HeadConfig, Problem, SequenceClassifier};
 use crate::dispatch::{Area, Directory, DispatchInput, suggest};
+use crate::encoder::Threads;
 use crate::error::{Error, Result};
 use crate::request::{RequestError, RequestText, Violation};
 use crate::taxonomy::Taxonomy;
@@ -49,11 +48,11 @@ impl CitizenRequest {
 
 /// Answers requests; what the server and the commands need of the pipeline.
 pub trait Assess: Send + Sync + 'static {
-    /// Answers requests, in their order.
+    /// Answers requests, in their order, on so many threads.
     ///
     /// # Errors
     /// If the model fails; then no request of the call has an answer.
-    fn assess(&self, requests: &[CitizenRequest]) -> Result<Vec<Assessment>>;
+    fn assess(&self, requests: &[CitizenRequest], threads: Threads) -> Result<Vec<Assessment>>;
 }
 
 /// A model, the taxonomy that its labels belong to, and the directory of who acts.
@@ -323,11 +322,11 @@ impl Pipeline {
 }
 
 impl Assess for Pipeline {
-    fn assess(&self, requests: &[CitizenRequest]) -> Result<Vec<Assessment>> {
+    fn assess(&self, requests: &[CitizenRequest], threads: Threads) -> Result<Vec<Assessment>> {
         let texts: Vec<_> = requests.iter().map(|request| (&request.text, &request.encoded)).collect();
-        let classifications = self.classifier.classify_encoded(&texts)?;
-        let assessments = requests.par_iter().zip(&classifications);
-        Ok(assessments.map(|(request, classification)| self.assessment(request, classification)).collect())
+        let classifications = self.classifier.classify_encoded(&texts, threads)?;
+        let assessments: Vec<_> = requests.iter().zip(&classifications).collect();
+        Ok(threads.map(assessments, |(request, classification)| self.assessment(request, classification)))
     }
 }
 

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use common::{tiny_config, write_bundle};
+use futures_util::StreamExt as _;
 use jiesu::pb::dispatch_service_client::DispatchServiceClient;
 use jiesu::pb::{ClassifyTextRequest, ClassifyTextResult};
 use prost::bytes::{Buf as _, BufMut as _};
@@ -244,5 +245,27 @@ async fn clients_that_never_read_their_answers_hold_up_nobody() {
     for (client, _stream) in clients {
         client.shutdown_background();
     }
+    server.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_far_more_small_messages_than_can_be_answered_yet_keeps_the_connection() {
+    const SENT: usize = 8000;
+    let server = Server::start();
+    let mut client = DispatchServiceClient::new(server.endpoint().connect().await.unwrap());
+    // A pause between two messages makes each a frame of its own.
+    let requests = tokio_stream::iter(0..SENT).then(async |_| {
+        tokio::task::yield_now().await;
+        text("路灯不亮")
+    });
+    let mut stream = client.stream_classify_texts(requests).await.unwrap().into_inner();
+    // Nobody reads, so that the messages pile up.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut answered = 0;
+    while stream.message().await.unwrap().is_some() {
+        answered += 1;
+    }
+    assert_eq!(answered, SENT);
+    drop(client);
     server.end();
 }

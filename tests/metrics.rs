@@ -15,6 +15,7 @@ use jiesu::assessment::Assessment;
 use jiesu::batcher::BatcherConfig;
 use jiesu::classifier::SequenceClassifier;
 use jiesu::dispatch::Directory;
+use jiesu::encoder::Threads;
 use jiesu::metrics;
 use jiesu::pb::dispatch_service_client::DispatchServiceClient;
 use jiesu::pb::{BatchClassifyTextsRequest, ClassifyTextRequest, GetModelRequest};
@@ -102,10 +103,10 @@ struct Slow {
 }
 
 impl Assess for Slow {
-    fn assess(&self, requests: &[CitizenRequest]) -> jiesu::error::Result<Vec<Assessment>> {
+    fn assess(&self, requests: &[CitizenRequest], threads: Threads) -> jiesu::error::Result<Vec<Assessment>> {
         // At the end of the test nobody gives permits any more.
         let _ = self.permits.lock().unwrap().recv();
-        self.pipeline.assess(requests)
+        self.pipeline.assess(requests, threads)
     }
 }
 

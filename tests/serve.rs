@@ -14,6 +14,7 @@ use jiesu::assessment::Assessment;
 use jiesu::batcher::BatcherConfig;
 use jiesu::classifier::SequenceClassifier;
 use jiesu::dispatch::Directory;
+use jiesu::encoder::Threads;
 use jiesu::pb::classify_text_result::Outcome;
 use jiesu::pb::dispatch_service_client::DispatchServiceClient;
 use jiesu::pb::{
@@ -123,11 +124,11 @@ impl Gate {
 }
 
 impl Assess for Gated {
-    fn assess(&self, requests: &[CitizenRequest]) -> jiesu::error::Result<Vec<Assessment>> {
+    fn assess(&self, requests: &[CitizenRequest], threads: Threads) -> jiesu::error::Result<Vec<Assessment>> {
         // At the end of a test nobody listens any more.
         let _ = self.entered.send(());
         let _ = self.permits.lock().unwrap().recv();
-        self.pipeline.assess(requests)
+        self.pipeline.assess(requests, threads)
     }
 }
 
@@ -273,9 +274,9 @@ struct Counted {
 }
 
 impl Assess for Counted {
-    fn assess(&self, requests: &[CitizenRequest]) -> jiesu::error::Result<Vec<Assessment>> {
+    fn assess(&self, requests: &[CitizenRequest], threads: Threads) -> jiesu::error::Result<Vec<Assessment>> {
         self.texts.fetch_add(requests.len(), Ordering::SeqCst);
-        self.pipeline.assess(requests)
+        self.pipeline.assess(requests, threads)
     }
 }
 

@@ -210,7 +210,7 @@ impl SequenceClassifier {
     ) -> Result<Vec<Classification>, ModelError> {
         let texts: Vec<&RequestText> = texts.into_iter().collect();
         let encoded = texts.par_iter().map(|text| self.encode(text)).collect::<Result<Vec<_>, _>>()?;
-        self.classify_encoded(&texts.into_iter().zip(&encoded).collect::<Vec<_>>())
+        self.classify_encoded(&texts.into_iter().zip(&encoded).collect::<Vec<_>>(), Threads::All)
     }
 
     /// Turns a text into token ids, cut to what the model can read.
@@ -221,43 +221,44 @@ impl SequenceClassifier {
         self.tokenizer.encode(text, self.max_tokens)
     }
 
-    /// Classifies texts that [`encode`](Self::encode) has been through; answers come in the order of the texts.
+    /// Classifies texts that [`encode`](Self::encode) has been through, on so many threads; answers come in the order of
+    /// the texts.
     ///
     /// # Errors
     /// If the arithmetic fails or yields what is no number.
     pub fn classify_encoded(
         &self,
         texts: &[(&RequestText, &EncodedText)],
+        threads: Threads,
     ) -> Result<Vec<Classification>, ModelError> {
         // Long texts first, so that no thread begins one when the others are done.
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by_key(|&index| Reverse(texts[index].1.len()));
         let batches = batches(&order, texts);
-        let classify = |batch: &[usize], threads| {
-            let inputs: Vec<&EncodedText> = batch.iter().map(|&index| texts[index].1).collect();
-            let states = self.encoder.encode(&inputs, self.head_weights.wanted_states(), threads)?;
-            let answer = |(&index, states): (&usize, &[f32])| {
-                Ok((index, self.classify_states(states, texts[index].0, texts[index].1)?))
-            };
-            let states: Vec<_> = batch.iter().zip(states.texts()).collect();
-            match threads {
-                Threads::One => states.into_iter().map(answer).collect::<Result<Vec<_>, ModelError>>(),
-                Threads::All => states.into_par_iter().map(answer).collect(),
-            }
-        };
         // A thread that works alone waits for nobody, as long as there is a batch for each.
-        let answers = if batches.len() >= Threads::All.count() {
-            batches
-                .par_iter()
-                .with_max_len(1)
-                .map(|batch| classify(batch, Threads::One))
-                .collect::<Result<Vec<_>, _>>()
-        } else {
-            batches.iter().map(|batch| classify(batch, Threads::All)).collect()
-        };
-        let mut answers: Vec<(usize, Classification)> = answers?.into_iter().flatten().collect();
+        let enough = batches.len() >= threads.count();
+        let (across, within) = if enough { (threads, Threads::One) } else { (Threads::One, threads) };
+        let answers = across.map(batches, |batch| self.classify_batch(batch, texts, within));
+        let answers: Vec<_> = answers.into_iter().collect::<Result<_, _>>()?;
+        let mut answers: Vec<(usize, Classification)> = answers.into_iter().flatten().collect();
         answers.sort_unstable_by_key(|(index, _)| *index);
         Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+    }
+
+    /// Classifies the texts of a batch, named by their indices.
+    fn classify_batch(
+        &self,
+        batch: &[usize],
+        texts: &[(&RequestText, &EncodedText)],
+        threads: Threads,
+    ) -> Result<Vec<(usize, Classification)>, ModelError> {
+        let inputs: Vec<&EncodedText> = batch.iter().map(|&index| texts[index].1).collect();
+        let states = self.encoder.encode(&inputs, self.head_weights.wanted_states(), threads)?;
+        let states: Vec<_> = batch.iter().zip(states.texts()).collect();
+        let answers = threads.map(states, |(&index, states)| {
+            Ok((index, self.classify_states(states, texts[index].0, texts[index].1)?))
+        });
+        answers.into_iter().collect()
     }
 
     /// `states` is (tokens, hidden_size).

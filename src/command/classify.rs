@@ -4,10 +4,12 @@ use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use rayon::prelude::*;
 use serde_json::json;
 
 use super::{card, load};
 use crate::cli::classify::ClassifyArgs;
+use crate::encoder::Threads;
 use crate::pipeline::{Assess, Pipeline};
 use crate::request::RequestError;
 
@@ -52,7 +54,7 @@ impl Run<'_> {
         first_line: Option<usize>,
     ) -> anyhow::Result<()> {
         let requests: Vec<_> = texts
-            .iter()
+            .par_iter()
             .map(|text| {
                 let text = text.as_ref().map_err(Clone::clone)?;
                 let request = self.pipeline.request(&self.args.title, text, &self.args.area);
@@ -60,7 +62,7 @@ impl Run<'_> {
             })
             .collect();
         let valid: Vec<_> = requests.iter().flatten().cloned().collect();
-        let mut answers = self.pipeline.assess(&valid)?.into_iter();
+        let mut answers = self.pipeline.assess(&valid, Threads::All)?.into_iter();
         let mut out = anstream::stdout().lock();
         for (index, request) in requests.into_iter().enumerate() {
             match request {

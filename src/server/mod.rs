@@ -42,6 +42,11 @@ pub struct ServerConfig {
 
 /// Largest message that is accepted: a full batch of the longest texts fits.
 const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+/// What a stream may send before it is read. HTTP/2's own default: with more, a caller of `StreamClassifyTexts` whose texts
+/// are short could fill the transport's budget for small frames, half of the connection's window, and lose the connection.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024 - 1;
+/// What all streams of a connection may.
+const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 /// The names that health is asked for: the whole server, and the service.
 const HEALTH_NAMES: [&str; 2] = ["", SERVICE_NAME];
 
@@ -59,7 +64,7 @@ pub async fn run(
     config: ServerConfig,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let batcher = Batcher::start(model, config.batcher)?;
+    let batcher = Batcher::start(&model, config.batcher)?;
     let (reporter, health) = tonic_health::server::health_reporter();
     report(&reporter, ServingStatus::NotServing).await;
     let reflection = tonic_reflection::server::Builder::configure()
@@ -74,6 +79,8 @@ pub async fn run(
     let mut server = tokio::spawn(
         tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(Duration::from_secs(60)))
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .add_service(health)
             .add_service(reflection)
             .add_service(InterceptedService::new(service, deadline::stamp))

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use jiesu::assessment::{Assessment, Decision, DecisionAction, Label};
 use jiesu::batcher::{Batcher, BatcherConfig, Lane};
+use jiesu::encoder::Threads;
 use jiesu::error::Result;
 use jiesu::pipeline::{Assess, CitizenRequest};
 use jiesu::request::RequestText;
@@ -22,7 +23,7 @@ const TOKENS: usize = 90;
 struct Prompt;
 
 impl Assess for Prompt {
-    fn assess(&self, requests: &[CitizenRequest]) -> Result<Vec<Assessment>> {
+    fn assess(&self, requests: &[CitizenRequest], _: Threads) -> Result<Vec<Assessment>> {
         Ok(requests.iter().map(|_| assessment()).collect())
     }
 }
@@ -107,7 +108,8 @@ fn batcher(criterion: &mut Criterion) {
         max_queued_texts: NonZeroU32::new(1024).unwrap(),
         max_batch_tokens: NonZeroUsize::new(256).unwrap(),
     };
-    let batcher = Batcher::start(Arc::new(Prompt), config).unwrap();
+    let model: Arc<dyn Assess> = Arc::new(Prompt);
+    let batcher = Batcher::start(&model, config).unwrap();
     let mut group = criterion.benchmark_group("batcher");
     for (name, load) in [
         ("1 caller", Load { lane: Lane::Interactive, callers: 1, texts: 1 }),

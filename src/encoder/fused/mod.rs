@@ -55,7 +55,16 @@ pub struct FusedEncoder {
     num_attention_heads: usize,
 }
 
+/// What lies between the steps of a layer, for all tokens of a batch.
+#[derive(Debug, Default)]
+struct Matrices {
+    qkv: Vec<f32>,
+    context: Vec<f32>,
+}
+
 thread_local! {
+    // Kept from batch to batch, since memory that comes fresh from the system costs as much as a product.
+    static MATRICES: RefCell<Matrices> = RefCell::default();
     static SCRATCH: RefCell<(attention::Scratch, layer::Scratch)> = RefCell::default();
 }
 
@@ -87,8 +96,9 @@ impl Encoder for FusedEncoder {
         let lengths: Vec<usize> = texts.iter().map(|text| text.len()).collect();
         let mut rows = ContextRows::new(lengths.iter().copied());
         let mut states = vec![0.0; rows.len() * hidden_size];
-        let mut qkv = vec![0.0; rows.len() * 3 * hidden_size];
-        let mut context = vec![0.0; rows.len() * hidden_size];
+        let Matrices { mut qkv, mut context } = MATRICES.take();
+        qkv.resize(rows.len() * 3 * hidden_size, 0.0);
+        context.resize(rows.len() * hidden_size, 0.0);
         let first_layer = self.layers.first();
         let tokens: Vec<_> =
             texts.iter().flat_map(|text| (0..text.len()).map(move |token| (*text, token))).collect();
@@ -118,6 +128,7 @@ impl Encoder for FusedEncoder {
                 }
             });
         }
+        MATRICES.set(Matrices { qkv, context });
         Ok(HiddenStates::new(states, hidden_size, rows.queries))
     }
 }

@@ -53,6 +53,14 @@ impl Threads {
         }
     }
 
+    /// Does something with each task and returns what came of it, in their order.
+    pub(crate) fn map<T: Send, R: Send>(self, tasks: Vec<T>, work: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
+        match self {
+            Self::One => tasks.into_iter().map(work).collect(),
+            Self::All => tasks.into_par_iter().with_max_len(1).map(work).collect(),
+        }
+    }
+
     /// Does all tasks, on the caller's thread without noting them down.
     pub(crate) fn for_each<T: Send>(self, tasks: impl Iterator<Item = T>, work: impl Fn(T) + Sync + Send) {
         match self {
