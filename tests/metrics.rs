@@ -57,25 +57,27 @@ async fn calls_texts_batches_and_waits_are_counted() {
     let endpoint = format!("http://{}", served.address("serving"));
     let mut client = DispatchServiceClient::connect(endpoint).await.unwrap();
     client.classify_text(text("路灯不亮")).await.unwrap();
+    client.classify_text(text("路灯不亮")).await.unwrap();
     assert_eq!(client.classify_text(text("")).await.unwrap_err().code(), Code::InvalidArgument);
     client.batch_classify_texts(batch(&["小区物业", "", "公交"])).await.unwrap();
-    let crowd = client.batch_classify_texts(batch(&["公交"; 5])).await;
+    let crowd = client.batch_classify_texts(batch(&["公交改线"; 5])).await;
     assert_eq!(crowd.unwrap_err().code(), Code::ResourceExhausted);
-    let stream = client.stream_classify_texts(tokio_stream::iter(vec![text("路灯"); 3])).await;
+    let stream =
+        client.stream_classify_texts(tokio_stream::iter(["路灯", "路灯坏了", "路灯太亮"].map(text))).await;
     let mut stream = stream.unwrap().into_inner();
     while stream.message().await.unwrap().is_some() {}
     client.get_model(GetModelRequest {}).await.unwrap();
 
     let metrics = scrape(served.address("metrics"));
     for (name, count) in [
-        (r#"jiesu_calls_total{method="ClassifyText",code="Ok"}"#, 1.0),
+        (r#"jiesu_calls_total{method="ClassifyText",code="Ok"}"#, 2.0),
         (r#"jiesu_calls_total{method="ClassifyText",code="InvalidArgument"}"#, 1.0),
         (r#"jiesu_calls_total{method="BatchClassifyTexts",code="Ok"}"#, 1.0),
         (r#"jiesu_calls_total{method="BatchClassifyTexts",code="ResourceExhausted"}"#, 1.0),
         (r#"jiesu_calls_total{method="StreamClassifyTexts",code="Ok"}"#, 1.0),
         (r#"jiesu_calls_total{method="GetModel",code="Ok"}"#, 1.0),
-        (r#"jiesu_call_duration_seconds_count{method="ClassifyText"}"#, 2.0),
-        (r#"jiesu_texts_total{outcome="answered"}"#, 6.0),
+        (r#"jiesu_call_duration_seconds_count{method="ClassifyText"}"#, 3.0),
+        (r#"jiesu_texts_total{outcome="answered"}"#, 7.0),
         (r#"jiesu_texts_total{outcome="invalid"}"#, 2.0),
         (r#"jiesu_texts_total{outcome="overloaded"}"#, 5.0),
         (r#"jiesu_texts_total{outcome="expired"}"#, 0.0),
@@ -87,13 +89,15 @@ async fn calls_texts_batches_and_waits_are_counted() {
         (r#"jiesu_queue_wait_seconds_count{lane="interactive"}"#, 2.0),
         (r#"jiesu_queue_wait_seconds_count{lane="bulk"}"#, 5.0),
         ("jiesu_batch_texts_sum", 7.0),
+        ("jiesu_cache_hits_total", 1.0),
+        ("jiesu_cache_misses_total", 13.0),
         ("jiesu_panics_total", 0.0),
     ] {
         assert_eq!(metrics.get(name), Some(&count), "{name} of {metrics:#?}");
     }
     assert!(metrics["jiesu_batch_tokens_sum"] > metrics["jiesu_batch_texts_sum"]);
     assert!(metrics["jiesu_encode_duration_seconds_count"] >= 4.0);
-    assert!(metrics.keys().any(|name| name.starts_with("jiesu_model_info{") && name.contains("float32")));
+    assert!(metrics.keys().any(|name| name.starts_with("jiesu_model_info{") && name.contains("int8")));
 }
 
 /// Answers as the pipeline does, once for each permit.
@@ -138,13 +142,22 @@ async fn texts_that_nobody_waits_for_any_more_are_expired_or_cancelled_and_skipp
     let (address, permit) = serve_slowly().await;
     let value = |name: &str| scrape(&metrics).get(name).copied().unwrap_or(0.0);
     let wait_for = async |name: &str, expected: f64| {
-        while (value(name) - expected).abs() > 1e-9 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let reached = async {
+            while (value(name) - expected).abs() > 1e-9 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), reached).await.expect(name);
     };
-    // The model is with the first request, the service's own.
+    // One of the model's threads is with the first request, the service's own; the others get one each.
     wait_for("jiesu_batch_texts_count", 1.0).await;
     let mut client = DispatchServiceClient::connect(format!("http://{address}")).await.unwrap();
+    let threads = Threads::All.count();
+    for other in 1..threads {
+        let mut client = client.clone();
+        tokio::spawn(async move { client.classify_text(text(&format!("公交{other}路"))).await });
+    }
+    wait_for("jiesu_batch_texts_count", threads as f64).await;
     let mut overdue = Request::new(text("路灯不亮"));
     overdue.metadata_mut().insert("grpc-timeout", "500m".parse().unwrap());
     assert_eq!(client.classify_text(overdue).await.unwrap_err().code(), Code::DeadlineExceeded);
@@ -154,10 +167,12 @@ async fn texts_that_nobody_waits_for_any_more_are_expired_or_cancelled_and_skipp
     dropped.abort();
     wait_for(r#"jiesu_texts_total{outcome="cancelled"}"#, 1.0).await;
     wait_for(r#"jiesu_calls_total{method="ClassifyText",code="Cancelled"}"#, 1.0).await;
-    permit.send(()).unwrap();
+    for _ in 0..threads {
+        permit.send(()).unwrap();
+    }
     wait_for(r#"jiesu_skipped_texts_total{reason="expired"}"#, 1.0).await;
     wait_for(r#"jiesu_skipped_texts_total{reason="cancelled"}"#, 1.0).await;
-    assert!((value("jiesu_batch_texts_count") - 1.0).abs() < 1e-9);
+    assert!((value("jiesu_batch_texts_count") - threads as f64).abs() < 1e-9);
 }
 
 #[test]
