@@ -7,7 +7,7 @@
 //! batch, so that they are never starved. Batches are packed without padding, so there is nothing to gain from sorting
 //! their texts by length.
 //!
-//! A full lane refuses at once, and so does one whose texts will take most of what the caller's deadline leaves: under
+//! A full lane refuses at once, and so does one whose texts will take half of what the caller's deadline leaves: under
 //! overload the model works for callers who are still there when it is done. Texts whose caller has gone or whose deadline
 //! has passed all the same are skipped when a batch is formed, before the model sees them. A panic fails the batch it
 //! happened in, and no other. The threads end when the last handle is dropped.
@@ -116,13 +116,21 @@ impl Batcher {
     /// Takes room for `texts` texts, before anything is spent on them.
     ///
     /// # Errors
-    /// If the lane has not as much room now, or the model will hardly come to these texts before the deadline.
+    /// If the deadline has passed, the lane has not as much room now, or the model will hardly be done with these texts
+    /// before the deadline.
     pub fn reserve(&self, lane: Lane, texts: usize, deadline: Option<Instant>) -> Result<Place> {
         let full = Error::Overloaded { limit: self.limit };
         let Ok(permits) = u32::try_from(texts) else { return Err(full) };
-        let wait = self.expected_wait(lane);
-        if deadline.is_some_and(|deadline| deadline <= Instant::now() + wait * MAX_WAIT) {
-            return Err(Error::TooManyBefore { wait });
+        if let Some(deadline) = deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Error::DeadlineExceeded);
+            }
+            let wait = self.expected_wait(lane);
+            // Whoever has nobody before him is never refused, however slow the model was of late.
+            if !wait.is_zero() && left < (wait * MAX_WAIT).max(wait + self.queue.0.pace.of(texts)) {
+                return Err(Error::TooManyBefore { wait });
+            }
         }
         match Arc::clone(&self.room[lane as usize]).try_acquire_many_owned(permits) {
             Ok(permits) => Ok(Place { lane, permits }),
@@ -171,6 +179,8 @@ impl Batcher {
             })
             .unzip();
         self.queue.0.push(place.lane, items);
+        // What was taken for texts that turned out to be invalid.
+        drop(place);
         let all = async {
             let mut assessments = Vec::with_capacity(answers.len());
             for answer in answers {
@@ -257,9 +267,11 @@ impl Queue {
     fn work(&self, model: &dyn Assess, budget: usize) {
         while let Some((batch, threads)) = self.next_batch(budget) {
             let (begin, texts) = (Instant::now(), batch.len());
-            answer(model, batch, threads);
+            let (replies, answers) = answer(model, batch, threads);
             self.pace.follow(begin.elapsed(), texts, threads);
+            // Before the replies: whoever asks again at once is alone again.
             self.lock().busy -= 1;
+            reply(replies, answers);
         }
     }
 
@@ -338,7 +350,15 @@ impl Batch {
     }
 }
 
-fn answer(model: &dyn Assess, batch: Vec<Item>, threads: Threads) {
+/// Where an answer goes, and the room that the text takes until it is there.
+type Reply = (oneshot::Sender<Result<Assessment>>, Option<OwnedSemaphorePermit>);
+
+/// Asks the model; a panic is its answer too.
+fn answer(
+    model: &dyn Assess,
+    batch: Vec<Item>,
+    threads: Threads,
+) -> (Vec<Reply>, std::thread::Result<Result<Vec<Assessment>>>) {
     let begin = Instant::now();
     metrics::batch(batch.len(), batch.iter().map(|item| item.request.tokens()).sum());
     for item in &batch {
@@ -348,6 +368,10 @@ fn answer(model: &dyn Assess, batch: Vec<Item>, threads: Threads) {
         batch.into_iter().map(|item| (item.request, (item.reply, item.permit))).unzip();
     let answers = catch_unwind(AssertUnwindSafe(|| model.assess(&requests, threads)));
     metrics::encoded(begin.elapsed());
+    (replies, answers)
+}
+
+fn reply(replies: Vec<Reply>, answers: std::thread::Result<Result<Vec<Assessment>>>) {
     let failure = match answers {
         Ok(Ok(assessments)) => {
             for ((reply, _permit), assessment) in replies.into_iter().zip(assessments) {
@@ -488,7 +512,7 @@ mod tests {
         permit.send(()).unwrap();
         // The scripted model answers nothing, which is an answer too.
         assert!(matches!(batcher.submit(place, requests(), None).await, Err(Error::Unavailable)));
-        // The model's thread gives the room back just after the answer.
+        // The room is given back just after the answer.
         while batcher.reserve(Lane::Interactive, 2, None).is_err() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -531,6 +555,42 @@ mod tests {
                 batcher.submit(batcher.reserve(Lane::Interactive, 1, None).unwrap(), requests(), None).await;
             assert!(matches!(answer, Err(Error::Batch(error)) if matches!(*error, Error::Panicked)));
         }
+    }
+
+    /// Answers nothing, but panics at first, and notes on how many threads it was to work.
+    #[derive(Default)]
+    struct Noting(Mutex<Vec<Threads>>);
+
+    impl Assess for Noting {
+        fn assess(&self, _: &[CitizenRequest], threads: Threads) -> Result<Vec<Assessment>> {
+            let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            noted.push(threads);
+            assert!(noted.len() > 1, "scripted");
+            Ok(Vec::new())
+        }
+    }
+
+    #[tokio::test]
+    async fn who_asks_one_question_after_the_other_gets_all_threads_for_each() {
+        let noting = Arc::new(Noting::default());
+        let config = BatcherConfig {
+            max_queued_texts: NonZeroU32::new(8).unwrap(),
+            max_batch_tokens: NonZeroUsize::new(64).unwrap(),
+        };
+        let batcher = Batcher::start(&(Arc::clone(&noting) as Arc<dyn Assess>), config).unwrap();
+        for _ in 0..20 {
+            let place = batcher.reserve(Lane::Interactive, 1, None).unwrap();
+            batcher.submit(place, requests(), None).await.unwrap_err();
+        }
+        let noted = noting.0.lock().unwrap_or_else(PoisonError::into_inner);
+        assert_eq!(*noted, [Threads::All; 20]);
+    }
+
+    #[tokio::test]
+    async fn a_deadline_that_has_passed_is_no_overload() {
+        let (batcher, _permit) = scripted(8, false);
+        let refused = batcher.reserve(Lane::Interactive, 1, Some(Instant::now()));
+        assert!(matches!(refused, Err(Error::DeadlineExceeded)));
     }
 
     #[tokio::test]

@@ -81,13 +81,13 @@ pub enum Error {
         /// How many texts may wait.
         limit: usize,
     },
-    /// The texts before it will take most of what the caller's deadline leaves.
+    /// The texts before it will take half of what the caller's deadline leaves.
     #[error("too many texts came before: the model will come to this call in about {:.1} s, and the deadline is near", wait.as_secs_f64())]
     TooManyBefore {
         /// How long they will take.
         wait: Duration,
     },
-    /// The model's thread is gone.
+    /// The model's threads are gone.
     #[error("the service cannot reach its model")]
     Unavailable,
     /// The caller's deadline ran out.

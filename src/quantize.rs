@@ -1,7 +1,7 @@
 //! A model bundle of rounded weights out of one of floats.
 //!
 //! What is rounded, and how, is what an encoder that computes in 8-bit integers rounds anyway when it is loaded: the
-//! answers are the same to the last bit. The file is about a quarter as large, and there is less to read.
+//! answers are the same to the last bit. The file is less than half as large, and there is less to read.
 
 use std::fs;
 use std::path::{Path, PathBuf};

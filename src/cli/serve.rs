@@ -21,16 +21,17 @@ pub struct ServeArgs {
     pub metrics_listen: Option<SocketAddr>,
 
     /// How many texts may wait in each lane, interactive (ClassifyText) and bulk (the others); calls that bring more are
-    /// refused with RESOURCE_EXHAUSTED.
+    /// refused with RESOURCE_EXHAUSTED, as are those whose deadline is too near for what waits already.
     #[arg(long, value_name = "N", default_value = "1024", env = "JIESU_MAX_QUEUED_TEXTS")]
     pub max_queued_texts: NonZeroU32,
 
-    /// Most tokens that the model reads at once. Large batches are a little faster a text, but whoever comes next waits
-    /// for the batch before.
+    /// Most tokens of a batch; each thread reads one at a time. Large batches are a little faster a text, but whoever
+    /// comes next waits for the batch before.
     #[arg(long, value_name = "N", default_value = "256", env = "JIESU_MAX_BATCH_TOKENS")]
     pub max_batch_tokens: NonZeroUsize,
 
-    /// Memory for answers that are kept for when the same is asked again, in MiB; 0 keeps none.
+    /// Memory for answers that are kept for when the same is asked again, in MiB; 0 keeps none. They quote some of the
+    /// citizens' words.
     #[arg(long, value_name = "MIB", default_value_t = 64, env = "JIESU_CACHE_MIB")]
     pub cache_mib: u32,
 

@@ -144,7 +144,7 @@ pub struct CourseArgs {
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub batch_size: usize,
 
-    /// Most passes over the training rows; by default 3 to 10, fewer of a large set.
+    /// Most passes over the training rows; by default 4, of a large set 3.
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub epochs: Option<usize>,
 

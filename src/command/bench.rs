@@ -50,12 +50,13 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn read_texts(args: &BenchArgs) -> anyhow::Result<Vec<RequestText>> {
+fn read_texts(args: &BenchArgs) -> anyhow::Result<Vec<String>> {
     let table = Table::read(&args.file)?;
     table.require_columns([&args.text_column])?;
     let text = |row: &crate::table::Row| {
         let words = row.words(&args.text_column)?;
-        RequestText::new("", words).map_err(|error| error.to_string())
+        RequestText::new("", words).map_err(|error| error.to_string())?;
+        Ok(words.to_owned())
     };
     Ok(table.map_rows(text)?)
 }
@@ -63,14 +64,14 @@ fn read_texts(args: &BenchArgs) -> anyhow::Result<Vec<RequestText>> {
 fn service(
     args: &BenchArgs,
     uri: &tonic::transport::Uri,
-    texts: &[RequestText],
+    texts: &[String],
 ) -> anyhow::Result<ServiceFigures> {
     ensure!(args.batch_size.get() <= MAX_BATCH_SIZE, "a call has at most {MAX_BATCH_SIZE} texts");
     ensure!(args.rate.is_none_or(|rate| rate > 0.0 && rate.is_finite()), "a rate is above 0");
     ensure!(args.duration > 0.0 && args.duration.is_finite(), "a duration is above 0");
     let load = Load {
         endpoint: uri.clone().into(),
-        texts: texts.iter().map(|text| text.original(crate::request::Field::Text).to_owned()).collect(),
+        texts: texts.to_vec(),
         batch_size: args.batch_size,
         pace: args.rate.map_or(Pace::Concurrency(args.concurrency), Pace::Rate),
         duration: Duration::from_secs_f64(args.duration),

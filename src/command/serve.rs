@@ -53,7 +53,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         server::run(listener, Arc::clone(&pipeline), pipeline, config, shutdown).await
     })?;
     drop(report);
-    // The model's thread may still be in a long batch that nobody waits for.
+    // The model's threads may still be in long batches that nobody waits for.
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
 }

@@ -56,7 +56,7 @@ const HEALTH_NAMES: [&str; 2] = ["", SERVICE_NAME];
 /// answers the requests that `pipeline` has checked; it is the pipeline itself but in tests.
 ///
 /// # Errors
-/// If the model's thread cannot be started, the model fails on the first request, or the socket fails.
+/// If the model's threads cannot be started, the model fails on the first request, or the socket fails.
 pub async fn run(
     listener: TcpListener,
     pipeline: Arc<Pipeline>,

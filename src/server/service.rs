@@ -34,7 +34,7 @@ const MAX_STREAMED: usize = 64;
 pub struct Service {
     pipeline: Arc<Pipeline>,
     batcher: Batcher,
-    cache: AnswerCache,
+    cache: Option<AnswerCache>,
 }
 
 /// What became of one request of a call.
@@ -43,7 +43,8 @@ type Answer = Result<Assessment, RequestError>;
 impl Service {
     /// Makes the service; `cache_bytes` is how much it may keep of what it has answered.
     pub fn new(pipeline: Arc<Pipeline>, batcher: Batcher, cache_bytes: u64) -> Self {
-        let cache = AnswerCache::new(cache_bytes, pipeline.classifier().revision());
+        let cache =
+            (cache_bytes > 0).then(|| AnswerCache::new(cache_bytes, pipeline.classifier().revision()));
         Self { pipeline, batcher, cache }
     }
 
@@ -67,9 +68,12 @@ impl Service {
         deadline: Option<Instant>,
         find_place: impl FnOnce(usize) -> P,
     ) -> Result<Vec<Answer>, Status> {
-        let keys: Vec<_> = requests.iter().map(|request| self.cache.key(request)).collect();
-        let known: Vec<_> =
-            keys.iter().zip(&requests).map(|(key, request)| self.cache.get(key, request)).collect();
+        let keys: Vec<_> = requests.iter().map(|request| self.cache.as_ref()?.key(request)).collect();
+        let known: Vec<_> = keys
+            .iter()
+            .zip(&requests)
+            .map(|(key, request)| self.cache.as_ref()?.get(key.as_ref()?, request))
+            .collect();
         let mut unknown = known.iter().map(Option::is_none);
         requests.retain(|_| unknown.next().unwrap_or(true));
         let fresh = if requests.is_empty() {
@@ -84,8 +88,8 @@ impl Service {
                 return Ok(Ok(known));
             }
             let answer = fresh.next().ok_or_else(fewer)?;
-            if let Ok(answer) = &answer {
-                self.cache.put(key, answer);
+            if let (Ok(answer), Some(key), Some(cache)) = (&answer, key, &self.cache) {
+                cache.put(key, answer);
             }
             Ok(answer)
         });

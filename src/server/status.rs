@@ -8,7 +8,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::error::{Error, ErrorKind};
 use crate::request::{RequestError, Violation};
 
-/// When a caller that was refused for load should come back.
+/// When a caller that was refused for load should come back, at the earliest.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Turns an error into the status that its caller gets; details of our own faults go to the log alone.
@@ -19,7 +19,8 @@ pub(super) fn from_error(error: &Error) -> Status {
     match error.kind() {
         ErrorKind::InvalidInput => Status::invalid_argument(error.to_string()),
         ErrorKind::Overloaded => {
-            let details = ErrorDetails::with_retry_info(Some(RETRY_DELAY));
+            let wait = if let Error::TooManyBefore { wait } = error { *wait } else { Duration::ZERO };
+            let details = ErrorDetails::with_retry_info(Some(RETRY_DELAY.max(wait)));
             Status::with_error_details(Code::ResourceExhausted, error.to_string(), details)
         }
         ErrorKind::Unavailable => Status::unavailable(error.to_string()),

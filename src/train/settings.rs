@@ -83,7 +83,7 @@ pub struct TrainSettings {
     pub max_tokens: usize,
     /// Texts a step.
     pub batch_size: usize,
-    /// Most epochs; without a number as many as a small encoder reads in some ten minutes on two cores, 3 to 10.
+    /// Most epochs; without a number 3 or 4, by the size of the data.
     pub epochs: Option<usize>,
     /// Epochs without a smaller dev loss of the primary head before the run ends.
     pub patience: usize,
@@ -156,9 +156,10 @@ pub enum Start {
 /// Tokens that a run reads where nobody says how often: about ten minutes of a small encoder on two cores.
 const DEFAULT_TOKENS: usize = 4_000_000;
 
-/// How many epochs of so many tokens a run has by default: few of a large set, but enough of a small one.
+/// How many epochs of so many tokens a run has by default; beside the n-grams the encoder has learnt what it can in four,
+/// and the rate must have fallen by then.
 pub(super) fn default_epochs(tokens: usize) -> usize {
-    (DEFAULT_TOKENS / tokens.max(1)).clamp(3, 10)
+    (DEFAULT_TOKENS / tokens.max(1)).clamp(3, 4)
 }
 
 impl TrainSettings {

@@ -7,7 +7,7 @@
 //!
 //! Seven bits a side and not eight, since the widest multiplication of AVX2, `vpmaddubsw`, adds pairs of products in 16
 //! bits: 2·127·63 twice still fits, so that two of them are added up before they are widened, and nothing ever saturates.
-//! Sums of integers are exact; every processor gives the same answer, whichever instructions it has.
+//! Sums of integers are exact; every processor gives the same sums, whichever instructions it has.
 
 use super::super::HiddenAct;
 use super::panels::{Aligned, PANEL, PanelRow, padded, write};

@@ -69,7 +69,7 @@ pub enum WeightsError {
         /// The weight.
         name: String,
     },
-    /// Weights that cannot be rounded.
+    /// Weights that nothing can be computed with.
     #[error(
         "weight `{name}` has numbers that are not finite, or too large\nhint: the weights are damaged; copy or download them again"
     )]

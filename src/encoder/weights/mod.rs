@@ -123,18 +123,19 @@ impl Weights {
     /// The numbers of the weight of that name, row after row, if it has that shape.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// As [`get`](Self::get), and if a number is not finite.
     pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
         let stored = self.floats(name, shape)?;
         let mut values = Vec::with_capacity(stored.count());
         stored.read(|numbers| values.extend_from_slice(numbers))?;
+        refuse_unless(values.iter().all(|value| value.is_finite()), name)?;
         Ok(values)
     }
 
     /// The same rounded to 16-bit floats.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// As [`get`](Self::get), and if a number is not finite or too large for 16 bits.
     pub(crate) fn halves(&self, name: &str, shape: &[usize]) -> Result<Vec<f16>, WeightsError> {
         let stored = self.floats(name, shape)?;
         let mut halves = vec![f16::ZERO; stored.count()];
@@ -144,6 +145,7 @@ impl Weights {
             piece.convert_from_f32_slice(numbers);
             rest = others;
         })?;
+        refuse_unless(halves.iter().all(|half| half.is_finite()), name)?;
         Ok(halves)
     }
 
@@ -240,6 +242,10 @@ impl Weights {
 /// Where the scales of a rounded weight are.
 fn scale_name(name: &str) -> String {
     format!("{name}_scale")
+}
+
+fn refuse_unless(finite: bool, name: &str) -> Result<(), WeightsError> {
+    if finite { Ok(()) } else { Err(WeightsError::NotFinite { name: name.to_owned() }) }
 }
 
 /// The name used here, or none for what a classifier has no use for.
