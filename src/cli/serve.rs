@@ -27,7 +27,7 @@ pub struct ServeArgs {
 
     /// Most tokens of a batch; each thread reads one at a time. Large batches are a little faster a text, but whoever
     /// comes next waits for the batch before.
-    #[arg(long, value_name = "N", default_value = "256", env = "JIESU_MAX_BATCH_TOKENS")]
+    #[arg(long, value_name = "N", default_value = "512", env = "JIESU_MAX_BATCH_TOKENS")]
     pub max_batch_tokens: NonZeroUsize,
 
     /// Memory for answers that are kept for when the same is asked again, in MiB; 0 keeps none. They quote some of the
