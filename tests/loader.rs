@@ -205,6 +205,17 @@ fn refuses_quantised_weights() {
 }
 
 #[test]
+fn refuses_numbers_that_are_not_finite_when_they_are_read() {
+    let mut tensors = tiny();
+    let shape = tensors["classifier.weight"].dims().to_vec();
+    let damaged = Tensor::full(f32::NAN, shape.as_slice(), &Device::Cpu).unwrap();
+    tensors.insert("classifier.weight".to_owned(), damaged);
+    let weights = load(&folder_of(&tensors)).unwrap();
+    let error = weights.values("classifier.weight", &shape).unwrap_err().to_string();
+    assert!(error.contains("`classifier.weight` has numbers that are not finite"), "{error}");
+}
+
+#[test]
 fn refuses_8_bit_integers_without_scales() {
     let numbers = [1, 2, 3, 4];
     let view = safetensors::tensor::TensorView::new(safetensors::Dtype::I8, vec![2, 2], &numbers).unwrap();
