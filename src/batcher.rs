@@ -3,7 +3,7 @@
 //! Under load each thread works on a batch of its own and waits for nobody; a batch that is alone gets all threads.
 //!
 //! A batch holds as many texts as a budget of tokens allows, so that whoever comes next waits for milliseconds whatever
-//! the batch is made of. Interactive texts go before bulk ones; bulk texts that have waited long get a share of each
+//! the batch is made of; bulk texts alone get half of it, since nobody who waits for an answer is among them. Interactive texts go before bulk ones; bulk texts that have waited long get a share of each
 //! batch, so that they are never starved. Batches are packed without padding, so there is nothing to gain from sorting
 //! their texts by length.
 //!
@@ -31,6 +31,8 @@ use crate::pipeline::{Assess, CitizenRequest};
 const MAX_BULK_WAIT: Duration = Duration::from_millis(250);
 /// The share that it gets: one part of so many.
 const BULK_SHARE: usize = 4;
+/// What bulk texts alone may take of a batch's tokens: one part of so many.
+const BULK_BATCH: usize = 2;
 /// One part of so many of a caller's time may pass before the model has come to its texts: the wait is an estimate, and
 /// the answer takes time too.
 const MAX_WAIT: u32 = 2;
@@ -309,7 +311,7 @@ impl Lanes {
         batch.fill(&mut self.interactive, budget);
         // Whoever waits for an answer does not wait for bulk texts that could come later.
         if batch.items.len() == before {
-            batch.fill(&mut self.bulk, budget);
+            batch.fill(&mut self.bulk, budget / BULK_BATCH);
         }
         batch.items
     }
@@ -464,9 +466,10 @@ mod tests {
 
     #[test]
     fn interactive_texts_go_before_bulk_ones_and_without_them() {
-        let (mut lanes, _callers) = lanes(&[(20, 0), (21, 0)], &[(10, 0), (30, 0)]);
-        assert_eq!(tokens(&lanes.batch(64, Instant::now())), [20, 21]);
-        assert_eq!(tokens(&lanes.batch(64, Instant::now())), [10, 30]);
+        let (mut lanes, _callers) = lanes(&[(20, 0), (41, 0)], &[(10, 0), (20, 0), (30, 0)]);
+        assert_eq!(tokens(&lanes.batch(64, Instant::now())), [20, 41]);
+        assert_eq!(tokens(&lanes.batch(64, Instant::now())), [10, 20], "half of the budget");
+        assert_eq!(tokens(&lanes.batch(64, Instant::now())), [30]);
         assert!(lanes.batch(64, Instant::now()).is_empty());
     }
 

@@ -25,9 +25,9 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", default_value = "1024", env = "JIESU_MAX_QUEUED_TEXTS")]
     pub max_queued_texts: NonZeroU32,
 
-    /// Most tokens of a batch; each thread reads one at a time. Large batches are a little faster a text, but whoever
-    /// comes next waits for the batch before.
-    #[arg(long, value_name = "N", default_value = "512", env = "JIESU_MAX_BATCH_TOKENS")]
+    /// Most tokens of a batch, and twice those of a batch of bulk texts alone; each thread reads one at a time. Large
+    /// batches are a little faster a text, but whoever comes next waits for the batch before.
+    #[arg(long, value_name = "N", default_value = "1024", env = "JIESU_MAX_BATCH_TOKENS")]
     pub max_batch_tokens: NonZeroUsize,
 
     /// Memory for answers that are kept for when the same is asked again, in MiB; 0 keeps none. They quote some of the
