@@ -395,7 +395,8 @@ mod tests {
     use std::sync::mpsc as blocking;
 
     use super::*;
-    use crate::request::RequestText;
+    use crate::city::City;
+    use crate::pipeline::Pipeline;
     use crate::tokenizer::EncodedText;
 
     /// Waits for a permit a call, then fails by panic or answers nothing.
@@ -428,7 +429,10 @@ mod tests {
             token_type_ids: vec![0; tokens],
             spans: vec![None; tokens],
         };
-        CitizenRequest { text: RequestText::new("", "路灯不亮").unwrap(), area: None, encoded }
+        let pipeline = Arc::new(Pipeline::without_model(City::built_in()));
+        let mut request = pipeline.request("", "路灯不亮", "").unwrap();
+        request.encoded = Some(encoded);
+        request
     }
 
     fn requests() -> Vec<CitizenRequest> {

@@ -13,6 +13,9 @@ use serde_ignored::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
+/// How alike two ids are, from 0 to 1, if one may be a misspelling of the other.
+const MIN_LIKENESS: f64 = 0.8;
+
 /// One thing that is wrong in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -96,9 +99,13 @@ impl<'a> Checker<'a> {
 
     /// Notes a fault that stands at the bytes `span`.
     pub(crate) fn fault(&mut self, span: Range<usize>, message: impl Into<String>) {
+        self.faults.push(Fault { line: self.line(&span), message: message.into() });
+    }
+
+    /// The line that the bytes `span` begin in, counted from 1.
+    pub(crate) fn line(&self, span: &Range<usize>) -> usize {
         let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
-        let line = before.split(|&byte| byte == b'\n').count();
-        self.faults.push(Fault { line, message: message.into() });
+        before.split(|&byte| byte == b'\n').count()
     }
 
     /// Takes a text that must not be blank; `what` names it in the fault.
@@ -132,6 +139,17 @@ impl<'a> Checker<'a> {
         id.get_ref().clone()
     }
 
+    /// Goes on only if there is no fault yet: for work that makes sense only with what holds together so far.
+    pub(crate) fn checkpoint(self) -> Result<Self, Faults> {
+        if self.faults.is_empty() { Ok(self) } else { Err(self.into_faults()) }
+    }
+
+    /// Ends the checking with one more fault.
+    pub(crate) fn refuse(mut self, span: Range<usize>, message: impl Into<String>) -> Faults {
+        self.fault(span, message);
+        self.into_faults()
+    }
+
     /// Ends the checking.
     pub(crate) fn finish(self) -> Result<(), Faults> {
         if self.faults.is_empty() { Ok(()) } else { Err(self.into_faults()) }
@@ -144,6 +162,16 @@ impl<'a> Checker<'a> {
     fn into_faults(mut self) -> Faults {
         self.faults.sort_by_key(|fault| fault.line);
         Faults { file: self.file.to_owned(), faults: self.faults }
+    }
+}
+
+/// What to say after an unknown id: which known one is meant, if one is close.
+pub(crate) fn closest<'a>(id: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let nearest =
+        known.map(|known| (strsim::jaro_winkler(id, known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest {
+        Some((likeness, known)) if likeness >= MIN_LIKENESS => format!("; is `{known}` meant?"),
+        _ => String::new(),
     }
 }
 

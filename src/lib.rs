@@ -11,24 +11,28 @@
 //!       ─▶ dispatch   lead, supporting and territorial units with their reasons
 //! ```
 //!
-//! Below that path: [`label`], [`taxonomy`] (what labels mean), [`registry`] (where models come from), [`table`] (files of
-//! labelled requests). Above it: [`batcher`] and [`server`] (gRPC), what they count ([`metrics`]), [`eval`], [`train`],
-//! [`quantize`], and the program's [`cli`] and [`command`]s. Imports point downwards only.
+//! Beside that path: [`risk`] (words that a hotline must not miss, model or not), [`privacy`] (personal data, found and
+//! masked). Below it: [`label`], [`taxonomy`] (what labels mean), [`city`] (what a city owns), [`registry`] (where models
+//! come from), [`table`] (files of labelled requests). Above it: [`live`] (what answers now), [`batcher`] and [`server`]
+//! (gRPC), what they count ([`metrics`]) and keep ([`records`]), [`eval`], [`trial`] (a city's own examples), [`train`],
+//! [`quantize`], and the program's
+//! [`cli`] and [`command`]s. Imports point downwards only.
 //!
 //! ```no_run
+//! use std::sync::Arc;
+//!
+//! use jiesu::city::City;
 //! use jiesu::classifier::SequenceClassifier;
-//! use jiesu::dispatch::Directory;
 //! use jiesu::encoder::Threads;
 //! use jiesu::pipeline::{Assess, Pipeline};
 //! use jiesu::registry::ModelFiles;
-//! use jiesu::taxonomy::Taxonomy;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let model = SequenceClassifier::load(&ModelFiles::folder("models/default")?)?;
-//! let pipeline = Pipeline::new(model, Taxonomy::built_in(), Directory::built_in())?;
+//! let pipeline = Arc::new(Pipeline::new(model, City::built_in())?);
 //! let request = pipeline.request("", "小区物业乱收停车费，业委会也不管", "朝阳区")?;
 //! let answers = pipeline.assess(&[request], Threads::All)?;
-//! println!("{}: {}", answers[0].category.name, answers[0].departments[0].name);
+//! println!("{:?}: {}", answers[0].category, answers[0].departments[0].name);
 //! # Ok(())
 //! # }
 //! ```
@@ -36,6 +40,7 @@
 pub mod assessment;
 pub mod batcher;
 pub mod bench;
+pub mod city;
 pub mod classifier;
 pub mod cli;
 pub mod command;
@@ -45,15 +50,20 @@ pub mod error;
 pub mod eval;
 pub mod fault;
 pub mod label;
+pub mod live;
 pub mod metrics;
 pub mod pb;
 pub mod pipeline;
+pub mod privacy;
 pub mod quantize;
+pub mod records;
 pub mod registry;
 pub mod request;
+pub mod risk;
 pub mod server;
 pub mod table;
 pub mod taxonomy;
 pub mod terms;
 pub mod tokenizer;
 pub mod train;
+pub mod trial;

@@ -39,6 +39,32 @@ impl Field {
     }
 }
 
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Requester {
+    /// A citizen.
+    Individual,
+    /// An enterprise or a trader.
+    Enterprise,
+    /// Another organisation: a school, a residents' committee, an owners' committee.
+    Organization,
+}
+
+impl Requester {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Individual, Self::Enterprise, Self::Organization];
+
+    /// The name in the protocol and in directories.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Individual => "individual",
+            Self::Enterprise => "enterprise",
+            Self::Organization => "organization",
+        }
+    }
+}
+
 /// One thing wrong with one field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
@@ -185,6 +211,11 @@ fn normalize(original: &str) -> NormalizedString {
     words.filter(|c| !(after_space.replace(c == ' ') && c == ' '));
     words.rstrip();
     words
+}
+
+/// Words as those of a request are read: NFKC, simplified Chinese, plain spaces.
+pub(crate) fn normalize_words(words: &str) -> String {
+    normalize(words).get().to_owned()
 }
 
 fn plain_space(c: char) -> char {

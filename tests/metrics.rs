@@ -10,19 +10,17 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use common::{Served, tiny_config, write_bundle};
+use common::{Served, Tiny};
 use jiesu::assessment::Assessment;
 use jiesu::batcher::BatcherConfig;
-use jiesu::classifier::SequenceClassifier;
-use jiesu::dispatch::Directory;
+use jiesu::city::CityFiles;
 use jiesu::encoder::Threads;
+use jiesu::live::Live;
 use jiesu::metrics;
 use jiesu::pb::dispatch_service_client::DispatchServiceClient;
 use jiesu::pb::{BatchClassifyTextsRequest, ClassifyTextRequest, GetModelRequest};
-use jiesu::pipeline::{Assess, CitizenRequest, Pipeline};
-use jiesu::registry::ModelFiles;
-use jiesu::server::{self, ServerConfig};
-use jiesu::taxonomy::Taxonomy;
+use jiesu::pipeline::{Assess, CitizenRequest};
+use jiesu::server::{self, ServerConfig, Serving};
 use tonic::{Code, Request};
 
 /// Values by name and labels.
@@ -100,9 +98,9 @@ async fn calls_texts_batches_and_waits_are_counted() {
     assert!(metrics.keys().any(|name| name.starts_with("jiesu_model_info{") && name.contains("int8")));
 }
 
-/// Answers as the pipeline does, once for each permit.
+/// Answers as the service does, once for each permit.
 struct Slow {
-    pipeline: Arc<Pipeline>,
+    live: Arc<Live>,
     permits: Mutex<mpsc::Receiver<()>>,
 }
 
@@ -110,18 +108,16 @@ impl Assess for Slow {
     fn assess(&self, requests: &[CitizenRequest], threads: Threads) -> jiesu::error::Result<Vec<Assessment>> {
         // At the end of the test nobody gives permits any more.
         let _ = self.permits.lock().unwrap().recv();
-        self.pipeline.assess(requests, threads)
+        self.live.assess(requests, threads)
     }
 }
 
 /// Serves in this process, whose metrics this then are, with a model that needs a permit a batch.
 async fn serve_slowly() -> (SocketAddr, mpsc::Sender<()>) {
-    let folder = tempfile::tempdir().unwrap();
-    write_bundle(folder.path(), &tiny_config());
-    let classifier = SequenceClassifier::load(&ModelFiles::folder(folder.path()).unwrap()).unwrap();
-    let pipeline = Pipeline::new(classifier, Taxonomy::built_in(), Directory::built_in()).unwrap();
-    let (pipeline, (permit, permits)) = (Arc::new(pipeline), mpsc::channel());
-    let model = Arc::new(Slow { pipeline: Arc::clone(&pipeline), permits: Mutex::new(permits) });
+    let live = Arc::new(Live::load(Tiny::new(CityFiles::default())).unwrap());
+    let (permit, permits) = mpsc::channel();
+    let model = Arc::new(Slow { live: Arc::clone(&live), permits: Mutex::new(permits) });
+    let serving = Serving { live, model, records: None };
     let config = ServerConfig {
         batcher: BatcherConfig {
             max_queued_texts: NonZeroU32::new(64).unwrap(),
@@ -132,7 +128,7 @@ async fn serve_slowly() -> (SocketAddr, mpsc::Sender<()>) {
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(server::run(listener, pipeline, model, config, std::future::pending()));
+    tokio::spawn(server::run(listener, serving, config, std::future::pending()));
     (address, permit)
 }
 

@@ -3,28 +3,27 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use common::{tiny_config, write_bundle};
+use common::Tiny;
 use jiesu::assessment::Assessment;
 use jiesu::batcher::BatcherConfig;
-use jiesu::classifier::SequenceClassifier;
-use jiesu::dispatch::Directory;
+use jiesu::city::{City, CityFiles};
 use jiesu::encoder::Threads;
+use jiesu::live::Live;
 use jiesu::pb::classify_text_result::Outcome;
 use jiesu::pb::dispatch_service_client::DispatchServiceClient;
 use jiesu::pb::{
     BatchClassifyTextsRequest, ClassifyTextRequest, DecisionAction, DepartmentRole, GetModelRequest,
-    GetTaxonomyRequest,
+    GetTaxonomyRequest, RequesterType,
 };
-use jiesu::pipeline::{Assess, CitizenRequest, Pipeline};
-use jiesu::registry::ModelFiles;
-use jiesu::server::{self, ServerConfig};
-use jiesu::taxonomy::Taxonomy;
+use jiesu::pipeline::{Assess, CitizenRequest};
+use jiesu::server::{self, ServerConfig, Serving};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -48,15 +47,8 @@ struct Server {
     ended: JoinHandle<anyhow::Result<()>>,
 }
 
-fn pipeline() -> Arc<Pipeline> {
-    let folder = tempfile::tempdir().unwrap();
-    write_bundle(folder.path(), &tiny_config());
-    let classifier = SequenceClassifier::load(&ModelFiles::folder(folder.path()).unwrap()).unwrap();
-    Arc::new(Pipeline::new(classifier, Taxonomy::built_in(), Directory::built_in()).unwrap())
-}
-
-async fn start_with(model: impl FnOnce(Arc<Pipeline>) -> Arc<dyn Assess>, queued: u32) -> Server {
-    let pipeline = pipeline();
+async fn start_with(model: impl FnOnce(Arc<Live>) -> Arc<dyn Assess>, queued: u32) -> Server {
+    let live = Arc::new(Live::load(Tiny::new(CityFiles::default())).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (shutdown, signal) = oneshot::channel();
@@ -68,8 +60,8 @@ async fn start_with(model: impl FnOnce(Arc<Pipeline>) -> Arc<dyn Assess>, queued
         cache_bytes: 1 << 20,
         shutdown_grace: GRACE,
     };
-    let model = model(Arc::clone(&pipeline));
-    let ended = tokio::spawn(server::run(listener, pipeline, model, config, async {
+    let serving = Serving { model: model(Arc::clone(&live)), live, records: None };
+    let ended = tokio::spawn(server::run(listener, serving, config, async {
         // Dropping the sender is a shutdown too.
         let _ = signal.await;
     }));
@@ -77,7 +69,7 @@ async fn start_with(model: impl FnOnce(Arc<Pipeline>) -> Arc<dyn Assess>, queued
 }
 
 async fn start() -> Server {
-    start_with(|pipeline| pipeline, 64).await
+    start_with(|live| live, 64).await
 }
 
 impl Server {
@@ -99,9 +91,9 @@ fn text(text: &str) -> ClassifyTextRequest {
     ClassifyTextRequest { text: text.to_owned(), ..ClassifyTextRequest::default() }
 }
 
-/// Answers as the pipeline does, but says when a call has come, and waits for a permit.
+/// Answers as the service does, but says when a call has come, and waits for a permit.
 struct Gated {
-    pipeline: Arc<Pipeline>,
+    live: Arc<Live>,
     entered: mpsc::Sender<()>,
     permits: Mutex<mpsc::Receiver<()>>,
 }
@@ -128,14 +120,14 @@ impl Assess for Gated {
         // At the end of a test nobody listens any more.
         let _ = self.entered.send(());
         let _ = self.permits.lock().unwrap().recv();
-        self.pipeline.assess(requests, threads)
+        self.live.assess(requests, threads)
     }
 }
 
 async fn start_gated(queued: u32) -> (Server, Gate) {
     let (permit, permits) = mpsc::channel();
     let (entered, entries) = mpsc::channel();
-    let gated = |pipeline| Arc::new(Gated { pipeline, entered, permits: Mutex::new(permits) }) as _;
+    let gated = |live| Arc::new(Gated { live, entered, permits: Mutex::new(permits) }) as _;
     let server = start_with(gated, queued).await;
     let gate = Gate { entered: entries, permit };
     (server, gate)
@@ -165,7 +157,10 @@ async fn classify_text_answers_every_part() {
         category_count: Some(5),
         department_count: Some(1),
         request_id: "42".to_owned(),
-        ..text("小區物業亂收費")
+        requester_type: RequesterType::Individual.into(),
+        explain: true,
+        mask: true,
+        ..text("小區物業亂收費，請打13800138000")
     };
     let response = server.client().await.classify_text(request).await.unwrap().into_inner();
     assert_eq!(response.request_id, "42");
@@ -181,13 +176,27 @@ async fn classify_text_answers_every_part() {
     let roles: Vec<_> = assessment.departments.iter().map(jiesu::pb::DepartmentSuggestion::role).collect();
     assert_eq!(roles.iter().filter(|role| **role == DepartmentRole::Territorial).count(), 1);
     for span in &assessment.evidence {
-        let words = if span.field == "title" { "物业" } else { "小區物業亂收費" };
+        let words =
+            if span.field == "title" { "物业" } else { "小區物業亂收費，請打13800138000" };
         let [start, end] = [span.start, span.end].map(|at| usize::try_from(at).unwrap());
         let quoted: String = words.chars().skip(start).take(end - start).collect();
         assert_eq!(quoted, span.text);
     }
+    let targets: BTreeSet<&str> = assessment.evidence.iter().map(|span| span.target.as_str()).collect();
+    assert_eq!(targets, BTreeSet::from(["category", "lead"]));
+    assert_eq!(assessment.masked_text, "小區物業亂收費，請打***********");
+    assert_eq!(assessment.masked_title, "物业");
     assert!(!assessment.model_revision.is_empty());
-    assert_eq!(assessment.taxonomy_version, Taxonomy::built_in().version);
+    assert_eq!(assessment.taxonomy_version, City::built_in().taxonomy.version);
+    assert_eq!(assessment.risk_rules_version, City::built_in().risk_rules.version);
+}
+
+#[tokio::test]
+async fn what_nobody_asked_for_is_not_returned() {
+    let server = start().await;
+    let response = server.client().await.classify_text(text("路灯不亮，请打13800138000")).await.unwrap();
+    let assessment = response.into_inner().assessment.unwrap();
+    assert!(assessment.evidence.is_empty() && assessment.masked_text.is_empty());
 }
 
 #[tokio::test]
@@ -199,13 +208,15 @@ async fn every_field_at_fault_is_named() {
         category_count: Some(0),
         department_count: Some(21),
         request_id: "9".repeat(129),
+        requester_type: 9,
         ..text("")
     };
     let status = server.client().await.classify_text(request).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     let violations = status.get_details_bad_request().unwrap().field_violations;
     let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
-    assert_eq!(fields, ["title", "text", "area", "category_count", "department_count", "request_id"]);
+    let all = ["title", "text", "area", "category_count", "department_count", "request_id", "requester_type"];
+    assert_eq!(fields, all);
 }
 
 #[tokio::test]
@@ -267,16 +278,16 @@ async fn a_stream_answers_each_request_in_its_turn_and_survives_faulty_ones() {
     assert!(stream.message().await.unwrap().is_none());
 }
 
-/// Answers as the pipeline does and counts texts.
+/// Answers as the service does and counts texts.
 struct Counted {
-    pipeline: Arc<Pipeline>,
+    live: Arc<Live>,
     texts: Arc<AtomicUsize>,
 }
 
 impl Assess for Counted {
     fn assess(&self, requests: &[CitizenRequest], threads: Threads) -> jiesu::error::Result<Vec<Assessment>> {
         self.texts.fetch_add(requests.len(), Ordering::SeqCst);
-        self.pipeline.assess(requests, threads)
+        self.live.assess(requests, threads)
     }
 }
 
@@ -285,7 +296,7 @@ async fn a_slow_reader_stops_its_own_stream_and_nobody_else() {
     const SENT: usize = 3000;
     let texts = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&texts);
-    let server = start_with(|pipeline| Arc::new(Counted { pipeline, texts: counted }), 256).await;
+    let server = start_with(|live| Arc::new(Counted { live, texts: counted }), 256).await;
     // A client that takes in 64 KiB of answers before it reads them, not the megabytes that tonic's would.
     let endpoint = Channel::from_shared(format!("http://{}", server.address)).unwrap();
     let channel = endpoint.initial_stream_window_size(65_535).connect().await.unwrap();

@@ -71,12 +71,12 @@ impl HeadWeights {
         self.heads.iter().map(|head| head.forward(&pooled)).collect()
     }
 
-    /// What each token adds to the first head's logit of `label` beyond the mean over its labels, for mean pooling.
+    /// What each token adds to a head's logit of `label` beyond the mean over its labels, for mean pooling.
     ///
     /// The logit is linear in the mean of the states, so the shares add up exactly:
     /// logit − mean(logits) = Σₜ (w_label − w̄)·hₜ / n + (b_label − b̄).
-    pub fn contributions(&self, states: &[f32], label: usize) -> Vec<f32> {
-        let weight = &self.heads[0].weight;
+    pub fn contributions(&self, states: &[f32], head: usize, label: usize) -> Vec<f32> {
+        let weight = &self.heads[head].weight;
         let mean = mean_row(weight, self.hidden_size);
         let row = &weight[label * self.hidden_size..][..self.hidden_size];
         let tokens = (states.len() / self.hidden_size) as f32;
@@ -122,7 +122,7 @@ mod tests {
         let states = [0.5, 1.0, 2.0, -1.0, 0.0, 4.0, 1.0, 1.0];
         let logits = &weights.logits(&states)[0];
         let above_mean = logits[2] - logits.iter().sum::<f32>() / 3.0;
-        let contributions = weights.contributions(&states, 2);
+        let contributions = weights.contributions(&states, 0, 2);
         assert!((contributions.iter().sum::<f32>() - above_mean).abs() < 1e-5);
     }
 }

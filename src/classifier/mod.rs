@@ -55,8 +55,19 @@ pub struct Classification {
     probabilities: Vec<Vec<f32>>,
     /// Logits of each head as the model gave them.
     logits: Vec<Vec<f32>>,
-    /// The spans that carried the first head's top label, strongest first; empty where the model cannot tell.
-    pub evidence: Vec<EvidenceSpan>,
+    /// For each head that was to be explained, by its place, the spans that carried its top label.
+    evidence: Vec<(usize, Vec<EvidenceSpan>)>,
+}
+
+/// A text as the classifier reads it.
+#[derive(Debug, Clone, Copy)]
+pub struct ClassifierInput<'a> {
+    /// The words.
+    pub text: &'a RequestText,
+    /// What [`SequenceClassifier::encode`] made of them.
+    pub encoded: &'a EncodedText,
+    /// The heads whose answers are to be explained.
+    pub explain: &'a [&'a str],
 }
 
 /// Why a bundle cannot be loaded, or a text not be classified.
@@ -210,7 +221,8 @@ impl SequenceClassifier {
     ) -> Result<Vec<Classification>, ModelError> {
         let texts: Vec<&RequestText> = texts.into_iter().collect();
         let encoded = texts.par_iter().map(|text| self.encode(text)).collect::<Result<Vec<_>, _>>()?;
-        self.classify_encoded(&texts.into_iter().zip(&encoded).collect::<Vec<_>>(), Threads::All)
+        let input = |(text, encoded)| ClassifierInput { text, encoded, explain: &[] };
+        self.classify_encoded(&texts.into_iter().zip(&encoded).map(input).collect::<Vec<_>>(), Threads::All)
     }
 
     /// Turns a text into token ids, cut to what the model can read.
@@ -228,12 +240,12 @@ impl SequenceClassifier {
     /// If the arithmetic fails or yields what is no number.
     pub fn classify_encoded(
         &self,
-        texts: &[(&RequestText, &EncodedText)],
+        texts: &[ClassifierInput<'_>],
         threads: Threads,
     ) -> Result<Vec<Classification>, ModelError> {
         // Long texts first, so that no thread begins one when the others are done.
         let mut order: Vec<usize> = (0..texts.len()).collect();
-        order.sort_by_key(|&index| Reverse(texts[index].1.len()));
+        order.sort_by_key(|&index| Reverse(texts[index].encoded.len()));
         let batches = batches(&order, texts);
         // A thread that works alone waits for nobody, as long as there is a batch for each.
         let enough = batches.len() >= threads.count();
@@ -249,15 +261,14 @@ impl SequenceClassifier {
     fn classify_batch(
         &self,
         batch: &[usize],
-        texts: &[(&RequestText, &EncodedText)],
+        texts: &[ClassifierInput<'_>],
         threads: Threads,
     ) -> Result<Vec<(usize, Classification)>, ModelError> {
-        let inputs: Vec<&EncodedText> = batch.iter().map(|&index| texts[index].1).collect();
+        let inputs: Vec<&EncodedText> = batch.iter().map(|&index| texts[index].encoded).collect();
         let states = self.encoder.encode(&inputs, self.head_weights.wanted_states(), threads)?;
         let states: Vec<_> = batch.iter().zip(states.texts()).collect();
-        let answers = threads.map(states, |(&index, states)| {
-            Ok((index, self.classify_states(states, texts[index].0, texts[index].1)?))
-        });
+        let answers =
+            threads.map(states, |(&index, states)| Ok((index, self.classify_states(states, texts[index])?)));
         answers.into_iter().collect()
     }
 
@@ -265,12 +276,11 @@ impl SequenceClassifier {
     fn classify_states(
         &self,
         states: &[f32],
-        text: &RequestText,
-        encoded: &EncodedText,
+        input: ClassifierInput<'_>,
     ) -> Result<Classification, ModelError> {
         let mut logits = self.head_weights.logits(states);
         let ngrams = self.ngrams.as_ref().map(|model| {
-            let document = NgramDocument::new(text);
+            let document = NgramDocument::new(input.text);
             let vector = model.vocabulary.vector(&document);
             (model, document, vector)
         });
@@ -293,22 +303,23 @@ impl SequenceClassifier {
                 measured.map_or(Scaling::NONE, HeadCalibration::scaling).probabilities(head.problem, logits)
             })
             .collect();
-        let evidence = match self.pooling {
-            Pooling::Mean => {
-                let label = top(&logits[0]);
-                let mut contributions = self.head_weights.contributions(states, label);
-                if let Some((model, document, vector)) = &ngrams {
-                    evidence::add_by_place(
-                        &mut contributions,
-                        encoded,
-                        model.contributions(document, vector, label),
-                    );
-                }
-                evidence::spans(text, encoded, &contributions)
-            }
+        let explained =
+            (0..self.heads.len()).filter(|&head| input.explain.contains(&self.heads[head].name.as_str()));
+        let explained = explained.filter(|_| match self.pooling {
+            Pooling::Mean => true,
             // Behind the pooler's tanh no token's share can be told apart.
-            Pooling::ClsPooler => Vec::new(),
-        };
+            Pooling::ClsPooler => false,
+        });
+        let evidence = explained.map(|head| {
+            let label = top(&logits[head]);
+            let mut contributions = self.head_weights.contributions(states, head, label);
+            if let Some((model, document, vector)) = &ngrams {
+                let characters = model.contributions(document, vector, head, label);
+                evidence::add_by_place(&mut contributions, input.encoded, characters);
+            }
+            (head, evidence::spans(input.text, input.encoded, &contributions))
+        });
+        let evidence = evidence.collect();
         Ok(Classification { heads: Arc::clone(&self.heads), probabilities, logits, evidence })
     }
 }
@@ -318,6 +329,13 @@ impl Classification {
     pub fn head(&self, name: &str) -> Option<&[f32]> {
         let index = self.heads.iter().position(|head| head.name == name)?;
         Some(&self.probabilities[index])
+    }
+
+    /// The spans that carried the top label of a head that was to be explained, strongest first; empty where the model
+    /// cannot tell.
+    pub fn evidence(&self, name: &str) -> &[EvidenceSpan] {
+        let of_head = |(head, _): &&(usize, Vec<EvidenceSpan>)| self.heads[*head].name == name;
+        self.evidence.iter().find(of_head).map_or(&[], |(_, spans)| spans)
     }
 
     /// A head's logits as the model gave them, in the order of its labels.
@@ -339,7 +357,7 @@ impl Classification {
 }
 
 /// Cuts `order`, sorted by length, into batches of at most [`MAX_BATCH_TOKENS`] tokens.
-fn batches<'a>(order: &'a [usize], texts: &[(&RequestText, &EncodedText)]) -> Vec<&'a [usize]> {
+fn batches<'a>(order: &'a [usize], texts: &[ClassifierInput<'_>]) -> Vec<&'a [usize]> {
     let mut batches = Vec::new();
     let mut rest = order;
     while !rest.is_empty() {
@@ -347,7 +365,7 @@ fn batches<'a>(order: &'a [usize], texts: &[(&RequestText, &EncodedText)]) -> Ve
         let fits = rest
             .iter()
             .take_while(|&&index| {
-                tokens += texts[index].1.len();
+                tokens += texts[index].encoded.len();
                 tokens <= MAX_BATCH_TOKENS
             })
             .count()

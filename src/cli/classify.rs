@@ -28,11 +28,15 @@ pub struct ClassifyArgs {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = RangedU64ValueParser::<usize>::new().range(1..=20))]
     pub top_k: usize,
 
+    /// Add the words with personal data masked, as `masked_title` and `masked_text`.
+    #[arg(long, requires = "json")]
+    pub mask: bool,
+
     /// Print one JSON object a line.
     #[arg(long)]
     pub json: bool,
 
-    /// Which model, taxonomy and directory to use.
+    /// Which model and which city's files to use.
     #[command(flatten)]
     pub model: ModelArgs,
 }

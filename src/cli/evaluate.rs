@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::model::ModelArgs;
+use crate::eval::Channel;
 
 /// Arguments of `jiesu evaluate`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   jiesu evaluate requests.jsonl --head category --label-column category
   jiesu evaluate history.csv --text-column 诉求内容 --title-column 标题 --head department --label-column 主办单位 --json
+  jiesu evaluate requests.jsonl --head department --label-column lead --by all
   jiesu evaluate petitions.jsonl --label-system petition7 --label-column label
 
 Rows without a label are left out and counted. Labels may be ids or names of the taxonomy and the directory.")]
@@ -39,11 +41,41 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "ID")]
     pub label_system: Option<String>,
 
+    /// Who answers: the model's head alone, or, for the heads `department` and `risks`, rules too.
+    #[arg(long, value_enum, value_name = "CHANNEL", default_value_t, conflicts_with = "label_system")]
+    pub by: By,
+
     /// Print the report as JSON.
     #[arg(long)]
     pub json: bool,
 
-    /// Which model, taxonomy and directory to use.
+    /// Which model and which city's files to use.
     #[command(flatten)]
     pub model: ModelArgs,
+}
+
+/// Who answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// The model's head alone.
+    #[default]
+    Model,
+    /// Rules without a model, as when it is missing.
+    Rules,
+    /// The directory's rules and assignments by the model's category, without its department head.
+    Directory,
+    /// Model and rules together, as the service answers.
+    All,
+}
+
+impl By {
+    /// The channel; none for the model alone.
+    pub fn channel(self) -> Option<Channel> {
+        match self {
+            Self::Model => None,
+            Self::Rules => Some(Channel::Rules),
+            Self::Directory => Some(Channel::Directory),
+            Self::All => Some(Channel::All),
+        }
+    }
 }

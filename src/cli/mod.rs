@@ -6,6 +6,8 @@ use clap::{Parser, Subcommand};
 
 pub mod bench;
 pub mod classify;
+pub mod corrections;
+pub mod directory;
 pub mod evaluate;
 pub mod model;
 pub mod quantize;
@@ -32,6 +34,10 @@ pub enum Command {
     Bench(Box<bench::BenchArgs>),
     /// Classifies texts from the command line or from standard input.
     Classify(classify::ClassifyArgs),
+    /// Exports what people decided otherwise, and reports which rules and categories it concerns.
+    Corrections(corrections::CorrectionsArgs),
+    /// Checks a city's directory, explains what it does, tries it.
+    Directory(directory::DirectoryArgs),
     /// Measures a model on rows whose labels are known.
     Evaluate(evaluate::EvaluateArgs),
     /// Writes a model with its weights rounded to 8-bit integers.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
@@ -9,8 +10,12 @@ use super::model::ModelArgs;
 
 /// Arguments of `jiesu serve`.
 #[derive(Debug, Args)]
-#[command(after_help = "SIGTERM and SIGINT end the service after the calls in flight.
-Logs go to standard error and never hold the citizens' words; `RUST_LOG` sets their level (default: info).")]
+#[command(
+    after_help = "SIGTERM and SIGINT end the service after the calls in flight. SIGHUP reads taxonomy, directory and risk
+rules again; if they do not hold together, the log says why and those before stay in use.
+Without its model the service answers by rules, says so in each answer, and takes the model up when it can be loaded.
+Logs go to standard error and never hold the citizens' words; `RUST_LOG` sets their level (default: info)."
+)]
 pub struct ServeArgs {
     /// Address to listen on; port 0 lets the system choose one, which the log then names.
     #[arg(long, default_value = "127.0.0.1:50051", env = "JIESU_LISTEN")]
@@ -35,6 +40,30 @@ pub struct ServeArgs {
     #[arg(long, value_name = "MIB", default_value_t = 64, env = "JIESU_CACHE_MIB")]
     pub cache_mib: u32,
 
+    /// Folder for corrections and the log of decisions, on a local disk; none are kept unless given.
+    #[arg(long, value_name = "DIR", env = "JIESU_RECORDS")]
+    pub records: Option<PathBuf>,
+
+    /// How long the log of decisions keeps an answer, in days.
+    #[arg(
+        long,
+        value_name = "DAYS",
+        default_value = "180",
+        requires = "records",
+        env = "JIESU_DECISION_DAYS"
+    )]
+    pub decision_days: NonZeroU32,
+
+    /// How large the log of decisions may grow, in MiB; the oldest answers give way.
+    #[arg(
+        long,
+        value_name = "MIB",
+        default_value = "1024",
+        requires = "records",
+        env = "JIESU_DECISION_MIB"
+    )]
+    pub decision_mib: NonZeroU32,
+
     /// How long calls in flight may take once shutdown has begun, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, env = "JIESU_SHUTDOWN_GRACE")]
     pub shutdown_grace: u64,
@@ -43,7 +72,7 @@ pub struct ServeArgs {
     #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "JIESU_LOG_FORMAT")]
     pub log_format: LogFormat,
 
-    /// Which model, taxonomy and directory to use.
+    /// Which model and which city's files to use.
     #[command(flatten)]
     pub model: ModelArgs,
 }

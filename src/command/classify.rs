@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use rayon::prelude::*;
@@ -42,7 +43,7 @@ pub(super) fn run(args: &ClassifyArgs) -> anyhow::Result<ExitCode> {
 
 struct Run<'a> {
     args: &'a ClassifyArgs,
-    pipeline: Pipeline,
+    pipeline: Arc<Pipeline>,
     refused: usize,
 }
 
@@ -53,12 +54,14 @@ impl Run<'_> {
         texts: &[Result<String, String>],
         first_line: Option<usize>,
     ) -> anyhow::Result<()> {
-        let requests: Vec<_> = texts
+        let requests: Vec<Result<_, String>> = texts
             .par_iter()
             .map(|text| {
                 let text = text.as_ref().map_err(Clone::clone)?;
                 let request = self.pipeline.request(&self.args.title, text, &self.args.area);
-                request.map_err(|error: RequestError| error.to_string())
+                let mut request = request.map_err(|error: RequestError| error.to_string())?;
+                (request.explain, request.mask) = (true, self.args.mask);
+                Ok(request)
             })
             .collect();
         let valid: Vec<_> = requests.iter().flatten().cloned().collect();

@@ -2,15 +2,19 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::load;
-use crate::classifier::{Classification, DecisionRule, HeadConfig, ModelError, Problem, SequenceClassifier};
+use crate::city::City;
+use crate::classifier::{Classification, DecisionRule, HeadConfig, Problem, SequenceClassifier};
 use crate::cli::evaluate::EvaluateArgs;
-use crate::eval::{Columns, Figures, LabelledRows, Report, evaluate};
+use crate::eval::{Channel, Columns, EvaluateError, Figures, LabelledRows, Report, evaluate};
 use crate::label::LabelSet;
+use crate::pipeline::Pipeline;
+use crate::request::RequestText;
 use crate::taxonomy::{LabelSystem, Taxonomy};
 use crate::terms::{CATEGORY_HEAD, DEPARTMENT_HEAD, Terms};
 
@@ -18,13 +22,18 @@ use crate::terms::{CATEGORY_HEAD, DEPARTMENT_HEAD, Terms};
 const SHOWN_LABELS: usize = 5;
 
 pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
-    let taxonomy = load::taxonomy(&args.model)?;
+    let files = args.model.city.files();
+    let taxonomy = files.load_taxonomy()?;
     let system = args.label_system.as_deref().map(|id| find_system(&taxonomy, id)).transpose()?;
-    let classifier = load::classifier(&args.model)?;
+    let classifier = Arc::new(load::classifier(&args.model)?);
     let head = find_head(&classifier, args)?;
+    let channel = args.by.channel();
+    if let Some(channel) = channel.filter(|channel| !channel.speaks_of(&head.name)) {
+        bail!("`--by {}` says nothing of head `{}`\nhint: leave `--by` out", channel.name(), head.name);
+    }
     // Only departments are of the directory; for others it need not fit the taxonomy.
     let departments = head.name == DEPARTMENT_HEAD;
-    let directory = departments.then(|| load::directory(&args.model, &taxonomy)).transpose()?;
+    let directory = departments.then(|| files.load_directory(&taxonomy)).transpose()?;
     let terms = Terms { taxonomy: &taxonomy, directory: directory.as_deref() };
     let target = Target::new(head, system, terms)?;
 
@@ -37,7 +46,18 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     if system.is_none() {
         rows.replace_labels(|label| same_meaning(terms, head, label));
     }
-    let mut figures = ask(&classifier, &rows, &target)?;
+    let figures = match channel {
+        None => ask_model(&classifier, &rows, &target),
+        Some(channel) => {
+            let pipeline = Arc::new(Pipeline::new(Arc::clone(&classifier), City::load(&files)?)?);
+            let rule = match head.problem {
+                Problem::SingleLabelClassification => DecisionRule::MostProbable,
+                Problem::MultiLabelClassification => DecisionRule::Every { threshold: 0.5 },
+            };
+            ask(&rows, &head.labels, rule, |texts| Ok(channel.probabilities(&pipeline, head, texts)?))
+        }
+    };
+    let mut figures = figures?;
     if system.is_none() {
         figures.name_labels(|label| Some(terms.meaning(&head.name, label)?.name.to_owned()));
     }
@@ -45,6 +65,7 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let report = Report {
         head: head.name.clone(),
         label_system: system.map(|system| system.id.clone()),
+        channel: channel.map(Channel::name),
         file: args.file.display().to_string(),
         rows_without_label: rows.without_label(),
         figures,
@@ -149,22 +170,47 @@ fn find_head<'a>(classifier: &'a SequenceClassifier, args: &EvaluateArgs) -> any
     Ok(head)
 }
 
-fn ask(classifier: &SequenceClassifier, rows: &LabelledRows, target: &Target<'_>) -> anyhow::Result<Figures> {
-    // Draws only if standard error is a terminal.
-    let progress = ProgressBar::new(rows.texts().len() as u64);
-    progress.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {eta} left")?);
+fn ask_model(
+    classifier: &SequenceClassifier,
+    rows: &LabelledRows,
+    target: &Target<'_>,
+) -> anyhow::Result<Figures> {
     let rule = match target.reading {
         Some(_) => DecisionRule::MostProbable,
         None => classifier.decision_rule(target.head),
     };
-    let figures = evaluate(rows, target.labels(), rule, |texts| {
-        let answers = classifier.classify(texts).map_err(Box::new)?;
+    ask(rows, target.labels(), rule, |texts| {
+        let answers = classifier.classify(texts)?;
+        Ok(answers.iter().map(|answer| target.probabilities(answer)).collect())
+    })
+}
+
+/// Asks about all rows, with a bar that shows how far it is.
+fn ask(
+    rows: &LabelledRows,
+    labels: &LabelSet,
+    rule: DecisionRule,
+    mut predict: impl FnMut(&[RequestText]) -> anyhow::Result<Vec<Vec<f32>>>,
+) -> anyhow::Result<Figures> {
+    // Draws only if standard error is a terminal.
+    let progress = ProgressBar::new(rows.texts().len() as u64);
+    progress.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {eta} left")?);
+    let figures = evaluate(rows, labels, rule, |texts| {
+        let answers = predict(texts).map_err(Failed)?;
         progress.inc(texts.len() as u64);
-        Ok::<_, Box<ModelError>>(answers.iter().map(|answer| target.probabilities(answer)).collect())
+        Ok(answers)
     });
     progress.finish_and_clear();
-    Ok(figures?)
+    figures.map_err(|error| match error {
+        EvaluateError::Predict(Failed(error)) => error,
+        error @ (EvaluateError::UnknownLabels { .. } | EvaluateError::Answer { .. }) => error.into(),
+    })
 }
+
+/// Whatever made the answers fail.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Failed(anyhow::Error);
 
 fn warn_of_unknown_labels(figures: &Figures, target: &Target<'_>) {
     let unknown = &figures.unknown_labels;

@@ -7,6 +7,8 @@ use crate::cli::{Cli, Command};
 mod bench;
 mod card;
 mod classify;
+mod corrections;
+mod directory;
 mod evaluate;
 mod load;
 mod quantize;
@@ -26,6 +28,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Bench(args) => bench::run(&args),
         Command::Classify(args) => classify::run(&args),
+        Command::Corrections(args) => corrections::run(&args),
+        Command::Directory(args) => directory::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Serve(args) => serve::run(&args),

@@ -11,8 +11,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{load, report};
 use crate::batcher::BatcherConfig;
 use crate::cli::serve::ServeArgs;
+use crate::live::Live;
 use crate::metrics;
-use crate::server::{self, ServerConfig};
+use crate::records::{DecisionLimits, Records};
+use crate::server::{self, ServerConfig, Serving};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -27,9 +31,10 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         let address = bound.with_context(|| format!("cannot listen on `{address}` for metrics"))?;
         tracing::info!(%address, "metrics");
     }
-    let pipeline = Arc::new(load::pipeline(&args.model)?);
-    let model = pipeline.classifier();
-    metrics::model(model.name(), model.revision(), model.precision().name());
+    let live = Arc::new(Live::load(load::Named::new(args.model.clone()))?);
+    let records = args.records.as_ref().map(|folder| Records::open(folder, limits(args))).transpose()?;
+    let serving =
+        Serving { live: Arc::clone(&live), model: Arc::clone(&live) as _, records: records.map(Arc::new) };
     let config = ServerConfig {
         batcher: BatcherConfig {
             max_queued_texts: args.max_queued_texts,
@@ -42,6 +47,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         let listener = TcpListener::bind(args.listen)
             .await
             .with_context(|| format!("cannot listen on `{}`", args.listen))?;
+        tokio::spawn(reload_on_hangup(live));
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let shutdown = async move {
@@ -50,10 +56,35 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
                 _ = interrupt.recv() => {}
             }
         };
-        server::run(listener, Arc::clone(&pipeline), pipeline, config, shutdown).await
+        server::run(listener, serving, config, shutdown).await
     })?;
     drop(report);
     // The model's threads may still be in long batches that nobody waits for.
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
+}
+
+fn limits(args: &ServeArgs) -> DecisionLimits {
+    DecisionLimits {
+        max_age: DAY * args.decision_days.get(),
+        max_bytes: u64::from(args.decision_mib.get()) * (1 << 20),
+    }
+}
+
+/// Reads the city's files again whenever the process is told to.
+async fn reload_on_hangup(live: Arc<Live>) -> std::io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    while hangup.recv().await.is_some() {
+        let live = Arc::clone(&live);
+        match tokio::task::spawn_blocking(move || live.reload()).await {
+            Ok(Ok(pipeline)) => {
+                let (taxonomy, directory) = (&pipeline.taxonomy().version, &pipeline.directory().version);
+                let risk_rules = &pipeline.city().risk_rules.version;
+                tracing::info!(taxonomy, directory, risk_rules, "the city's files were read again");
+            }
+            Ok(Err(error)) => tracing::error!(%error, "the city's files are not used; those before stay"),
+            Err(_) => tracing::error!("the city's files could not be read"),
+        }
+    }
+    Ok(())
 }

@@ -4,6 +4,7 @@
 //! [`report`] says them to people and machines. What a classifier is does not matter here: anything that answers texts
 //! with probabilities.
 
+pub mod channel;
 pub mod confusion;
 pub mod figures;
 pub mod report;
@@ -16,6 +17,7 @@ use crate::classifier::{DecisionRule, alarm, ranked};
 use crate::label::LabelSet;
 use crate::request::RequestText;
 
+pub use channel::Channel;
 pub use confusion::ConfusionMatrix;
 pub use figures::{Figures, LabelFigures, UnknownLabel};
 pub use report::Report;
@@ -212,8 +214,10 @@ fn single_label_figures(
     answers: &[Vec<f32>],
     (rule, decided): (DecisionRule, &[Vec<usize>]),
 ) -> Figures {
-    let ranked: Vec<Vec<usize>> =
-        answers.iter().map(|answer| ranked(answer).map(|(id, _)| id).take(TOP).collect()).collect();
+    // What is impossible is no answer, though rules leave most labels so.
+    let possible =
+        |answer: &Vec<f32>| ranked(answer).filter(|(_, p)| *p > 0.0).map(|(id, _)| id).take(TOP).collect();
+    let ranked: Vec<Vec<usize>> = answers.iter().map(possible).collect();
     let predicted: Vec<usize> = decided.iter().map(|decided| decided[0]).collect();
     let alarms =
         || answers.iter().map(|answer| alarm(answer)).zip(gold.iter().map(|gold| *gold > 0)).collect();

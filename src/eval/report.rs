@@ -18,6 +18,9 @@ pub struct Report {
     /// The label system that the answers were read in, if it is not the head's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_system: Option<String>,
+    /// Who answered, if not the model alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<&'static str>,
     /// The file with the rows.
     pub file: String,
     /// How many rows were left out since they have no label.
@@ -49,9 +52,10 @@ impl fmt::Display for Report {
 impl Report {
     fn write_head(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { head, file, model, model_revision, taxonomy_version, .. } = self;
-        match &self.label_system {
-            Some(system) => writeln!(f, "{head} as {system} on {file}")?,
-            None => writeln!(f, "{head} on {file}")?,
+        match (&self.label_system, self.channel) {
+            (Some(system), _) => writeln!(f, "{head} as {system} on {file}")?,
+            (None, Some(channel)) => writeln!(f, "{head} by {channel} on {file}")?,
+            (None, None) => writeln!(f, "{head} on {file}")?,
         }
         writeln!(f, "model {model} ({model_revision}), taxonomy {taxonomy_version}")?;
         match self.rows_without_label {
@@ -198,6 +202,7 @@ mod tests {
         figures.name_labels(|label| (label == "housing").then(|| "住房物业".to_owned()));
         Report {
             head: "category".into(),
+            channel: None,
             label_system: None,
             file: "rows.jsonl".into(),
             rows_without_label: 2,

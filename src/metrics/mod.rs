@@ -16,6 +16,9 @@
 //! | `jiesu_cache_misses_total` | counter | | texts that were looked up in vain |
 //! | `jiesu_panics_total` | counter | | panics |
 //! | `jiesu_model_info` | gauge, 1 | `model`, `revision`, `precision` | the model that answers |
+//! | `jiesu_model_state` | gauge, 0 or 1 | `state` | how the model does: `works`, `files_missing`, `failed`, `missing` |
+//! | `jiesu_grassroots_share` | gauge | | share of the latest requests that the grass roots lead, if the directory has a cap |
+//! | `jiesu_dropped_decisions` | gauge | | answers since the start that the log of decisions had no time or room for |
 //! | `jiesu_start_time_seconds` | gauge | | when the service started, seconds since 1970 |
 //!
 //! Labels are names and codes, never the citizens' words. Nothing is recorded until [`listen`] has been called: then a
@@ -25,6 +28,7 @@
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use prometheus_client::encoding::text::encode;
@@ -179,6 +183,32 @@ pub fn model(name: &str, revision: &str, precision: &'static str) {
     });
 }
 
+/// Says how the model does.
+pub fn model_state(state: &'static str) {
+    record(|metrics| {
+        for other in MODEL_STATES {
+            metrics.model_state.get_or_create(&label("state", other)).set(i64::from(other == state));
+        }
+    });
+}
+
+/// Says which share of the latest requests is led by the grass roots.
+pub fn grassroots_share(share: f64) {
+    record(|metrics| {
+        metrics.grassroots_share.set(share);
+    });
+}
+
+/// Says how many answers the log of decisions lacks.
+pub fn decisions_dropped(decisions: u64) {
+    record(|metrics| {
+        metrics.dropped_decisions.set(decisions.cast_signed());
+    });
+}
+
+/// How a model can do.
+const MODEL_STATES: [&str; 4] = ["works", "files_missing", "failed", "missing"];
+
 static METRICS: OnceLock<Metrics> = OnceLock::new();
 
 fn record(record: impl FnOnce(&Metrics)) {
@@ -211,6 +241,9 @@ struct Metrics {
     cache_misses: Counter,
     panics: Counter,
     model: Family<Labels<3>, Gauge>,
+    model_state: Family<Labels<1>, Gauge>,
+    grassroots_share: Gauge<f64, AtomicU64>,
+    dropped_decisions: Gauge,
 }
 
 impl Metrics {
@@ -236,6 +269,9 @@ impl Metrics {
             cache_misses: add(&mut registry, "jiesu_cache_misses", "Texts that were looked up in vain", Counter::default()),
             panics: add(&mut registry, "jiesu_panics", "Panics", Counter::default()),
             model: add(&mut registry, "jiesu_model_info", "The model that answers", Family::default()),
+            model_state: add(&mut registry, "jiesu_model_state", "How the model does", Family::default()),
+            grassroots_share: add(&mut registry, "jiesu_grassroots_share", "Share of the latest requests that the grass roots lead", Gauge::default()),
+            dropped_decisions: add(&mut registry, "jiesu_dropped_decisions", "Answers that the log of decisions lacks", Gauge::default()),
             registry,
         };
         // What has not happened yet is 0, not absent: rates then see the first time.
@@ -283,6 +319,7 @@ mod tests {
         queued("bulk", 1);
         waited("bulk", Duration::ZERO);
         model("default", "1", "float32");
+        model_state("works");
         let text = METRICS.get().unwrap().render();
         text.lines().filter(|line| !line.starts_with('#')).filter_map(name).collect()
     }

@@ -104,6 +104,11 @@ impl ModelFiles {
         }
     }
 
+    /// Whether the files that no model can do without are still there.
+    pub fn are_there(&self) -> bool {
+        self.contains(CONFIG_FILE) && self.weight_files().is_ok()
+    }
+
     /// The content of a file; borrowed if it lies in the binary.
     ///
     /// # Errors

@@ -1,12 +1,18 @@
 //! Between the protocol's messages and the crate's own types.
 
-use crate::assessment::{Assessment, Decision, DecisionAction, Evidence, Label};
-use crate::classifier::{HeadConfig, Problem};
-use crate::dispatch::{DepartmentRole, DepartmentSuggestion};
+use std::sync::Arc;
+
+use crate::assessment::{
+    AreaReference, Assessment, Decision, DecisionAction, Evidence, EvidenceTarget, FiredRule, Label,
+    RiskAlarm,
+};
+use crate::classifier::{HeadConfig, Problem, SequenceClassifier};
+use crate::dispatch::{AreaLevel, AreaSource, DepartmentRole, DepartmentSuggestion, Leadership};
 use crate::pb;
 use crate::pipeline::{CitizenRequest, Pipeline};
-use crate::request::{RequestError, Violation};
+use crate::request::{RequestError, Requester, Violation};
 use crate::taxonomy::Term;
+use crate::terms::Terms;
 
 /// Most items of a batch call.
 pub const MAX_BATCH_SIZE: usize = 128;
@@ -33,14 +39,20 @@ pub(super) struct Wish {
 
 impl Inquiry {
     /// Checks every field and names all that are at fault.
-    pub(super) fn new(pipeline: &Pipeline, message: &pb::ClassifyTextRequest) -> Result<Self, RequestError> {
+    pub(super) fn new(
+        pipeline: &Arc<Pipeline>,
+        message: &pb::ClassifyTextRequest,
+    ) -> Result<Self, RequestError> {
         let request = pipeline.request(&message.title, &message.text, &message.area);
         let mut violations = Vec::new();
         let category_count = count("category_count", message.category_count, &mut violations);
         let department_count = count("department_count", message.department_count, &mut violations);
         violations.extend(check_id(&message.request_id).err());
+        let requester = requester(message).map_err(|violation| violations.push(violation)).ok().flatten();
         match request {
-            Ok(request) if violations.is_empty() => {
+            Ok(mut request) if violations.is_empty() => {
+                (request.requester, request.explain, request.mask) =
+                    (requester, message.explain, message.mask);
                 Ok(Self { request, wish: Wish { category_count, department_count } })
             }
             Ok(_) => Err(RequestError { violations }),
@@ -56,6 +68,19 @@ impl Wish {
     /// The answer as the caller wants it.
     pub(super) fn grant(&self, assessment: Assessment) -> pb::Assessment {
         assessment.with_counts(self.category_count, self.department_count).into()
+    }
+}
+
+fn requester(message: &pb::ClassifyTextRequest) -> Result<Option<Requester>, Violation> {
+    match pb::RequesterType::try_from(message.requester_type) {
+        Ok(pb::RequesterType::Unspecified) => Ok(None),
+        Ok(pb::RequesterType::Individual) => Ok(Some(Requester::Individual)),
+        Ok(pb::RequesterType::Enterprise) => Ok(Some(Requester::Enterprise)),
+        Ok(pb::RequesterType::Organization) => Ok(Some(Requester::Organization)),
+        Err(_) => {
+            let problem = format!("{} is no type of requester", message.requester_type);
+            Err(Violation { field: "requester_type", problem })
+        }
     }
 }
 
@@ -104,7 +129,7 @@ impl From<Assessment> for pb::Assessment {
     fn from(assessment: Assessment) -> Self {
         let labels = |labels: Vec<Label>| labels.into_iter().map(Into::into).collect();
         Self {
-            category: Some(assessment.category.into()),
+            category: assessment.category.map(Into::into),
             categories: labels(assessment.categories),
             kind: assessment.kind.map(Into::into),
             urgency: assessment.urgency.map(Into::into),
@@ -117,8 +142,59 @@ impl From<Assessment> for pb::Assessment {
             model_revision: assessment.model_revision,
             taxonomy_version: assessment.taxonomy_version,
             directory_version: assessment.directory_version,
-            area: assessment.area.map(|area| pb::AreaReference { id: area.id, name: area.name }),
-            degradations: assessment.degradations,
+            area: assessment.area.map(Into::into),
+            degradations: assessment
+                .degradations
+                .into_iter()
+                .map(|missing| missing.name().to_owned())
+                .collect(),
+            area_candidates: assessment.area_candidates.into_iter().map(Into::into).collect(),
+            leadership: leadership(assessment.leadership).into(),
+            whistle: assessment.whistle,
+            time_limit: assessment.time_limit.and_then(|limit| limit.try_into().ok()),
+            rules: assessment.rules.into_iter().map(Into::into).collect(),
+            risk_alarms: assessment.risk_alarms.into_iter().map(Into::into).collect(),
+            risk_rules_version: assessment.risk_rules_version,
+            masked_title: assessment.masked_title,
+            masked_text: assessment.masked_text,
+            warnings: assessment.warnings,
+        }
+    }
+}
+
+fn leadership(leadership: Leadership) -> pb::Leadership {
+    match leadership {
+        Leadership::Functional => pb::Leadership::Functional,
+        Leadership::Territorial => pb::Leadership::Territorial,
+        Leadership::Both => pb::Leadership::Both,
+    }
+}
+
+impl From<AreaReference> for pb::AreaReference {
+    fn from(AreaReference { id, name, source }: AreaReference) -> Self {
+        let source = match source {
+            AreaSource::Hint => "hint",
+            AreaSource::Text => "text",
+        };
+        Self { id, name, source: source.to_owned() }
+    }
+}
+
+impl From<FiredRule> for pb::FiredRule {
+    fn from(FiredRule { id, clause_id, clause }: FiredRule) -> Self {
+        Self { id, clause_id, clause }
+    }
+}
+
+impl From<RiskAlarm> for pb::RiskAlarm {
+    fn from(alarm: RiskAlarm) -> Self {
+        Self {
+            risk: alarm.risk,
+            rule: alarm.rule,
+            field: alarm.field.name().to_owned(),
+            start: saturated(alarm.start),
+            end: saturated(alarm.end),
+            text: alarm.text,
         }
     }
 }
@@ -171,17 +247,20 @@ impl From<Evidence> for pb::EvidenceSpan {
     fn from(evidence: Evidence) -> Self {
         Self {
             field: evidence.field.name().to_owned(),
-            // Texts are far shorter than 2³¹ characters.
-            start: i32::try_from(evidence.start).unwrap_or(i32::MAX),
-            end: i32::try_from(evidence.end).unwrap_or(i32::MAX),
+            start: saturated(evidence.start),
+            end: saturated(evidence.end),
             text: evidence.text,
             weight: evidence.weight,
+            target: match evidence.target {
+                EvidenceTarget::Category => "category",
+                EvidenceTarget::Lead => "lead",
+            }
+            .to_owned(),
         }
     }
 }
 
-pub(super) fn model(pipeline: &Pipeline) -> pb::Model {
-    let (classifier, terms) = (pipeline.classifier(), pipeline.terms());
+pub(super) fn model(classifier: &SequenceClassifier, terms: Terms<'_>) -> pb::Model {
     let head = |head: &HeadConfig| {
         let calibration = classifier.calibration().head(&head.name);
         pb::Head {
@@ -248,6 +327,8 @@ pub(super) fn taxonomy(pipeline: &Pipeline) -> pb::GetTaxonomyResponse {
                 name: department.name.clone(),
                 name_en: department.name_en.clone(),
                 duties: department.duties.clone(),
+                parent_id: department.parent.clone().unwrap_or_default(),
+                contact: department.contact.clone().unwrap_or_default(),
             })
             .collect(),
         areas: directory
@@ -259,8 +340,20 @@ pub(super) fn taxonomy(pipeline: &Pipeline) -> pb::GetTaxonomyResponse {
                 name_en: area.name_en.clone(),
                 unit: area.unit.clone().unwrap_or_default(),
                 parent_id: area.parent.clone().unwrap_or_default(),
+                level: level(area.level).to_owned(),
+                population: area.population.and_then(|count| i64::try_from(count).ok()).unwrap_or_default(),
             })
             .collect(),
+        risk_rules_version: pipeline.city().risk_rules.version.clone(),
+    }
+}
+
+fn level(level: AreaLevel) -> &'static str {
+    match level {
+        AreaLevel::City => "city",
+        AreaLevel::District => "district",
+        AreaLevel::Street => "street",
+        AreaLevel::Community => "community",
     }
 }
 

@@ -14,14 +14,22 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::batcher::{Batcher, BatcherConfig, Lane};
+use crate::live::{Live, ModelState};
+use crate::metrics;
 use crate::pb;
+use crate::pb::admin_service_server::AdminServiceServer;
 use crate::pb::dispatch_service_server::{DispatchServiceServer, SERVICE_NAME};
-use crate::pipeline::{Assess, Pipeline};
+use crate::pb::record_service_server::RecordServiceServer;
+use crate::pipeline::Assess;
+use crate::records::Records;
 
+mod admin;
 mod cache;
 mod call;
 mod convert;
 mod deadline;
+mod journal;
+mod record;
 mod service;
 mod status;
 mod trace;
@@ -47,23 +55,39 @@ const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024 - 1;
 /// What all streams of a connection may.
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
-/// The names that health is asked for: the whole server, and the service.
+/// The names that health is asked for: the whole server, and the service. They answer by rules when the model does not.
 const HEALTH_NAMES: [&str; 2] = ["", SERVICE_NAME];
+/// The name that the model's own health is asked for.
+const MODEL_HEALTH: &str = "model";
+/// How often the model is looked after.
+const MODEL_CARE: Duration = Duration::from_secs(1);
+
+/// What a server serves.
+#[expect(missing_debug_implementations, reason = "what answers is any type")]
+#[derive(Clone)]
+pub struct Serving {
+    /// What requests are checked against.
+    pub live: Arc<Live>,
+    /// What answers them: `live` itself but in tests.
+    pub model: Arc<dyn Assess>,
+    /// Where corrections and decisions are kept, if they are.
+    pub records: Option<Arc<Records>>,
+}
 
 /// Serves until `shutdown` completes, then finishes the calls in flight, for `shutdown_grace` at most.
 ///
-/// Health is `NOT_SERVING` until the model has answered a first request, and again as soon as shutdown begins. `model`
-/// answers the requests that `pipeline` has checked; it is the pipeline itself but in tests.
+/// Health is `NOT_SERVING` until a first request has been answered, and again as soon as shutdown begins; that of
+/// `model` says whether the model answers too.
 ///
 /// # Errors
-/// If the model's threads cannot be started, the model fails on the first request, or the socket fails.
+/// If the model's threads cannot be started, the first request is not answered, or the socket fails.
 pub async fn run(
     listener: TcpListener,
-    pipeline: Arc<Pipeline>,
-    model: Arc<dyn Assess>,
+    serving: Serving,
     config: ServerConfig,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    let Serving { live, model, records } = serving;
     let batcher = Batcher::start(&model, config.batcher)?;
     let (reporter, health) = tonic_health::server::health_reporter();
     report(&reporter, ServingStatus::NotServing).await;
@@ -71,9 +95,10 @@ pub async fn run(
         .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    let service =
-        DispatchServiceServer::new(Service::new(Arc::clone(&pipeline), batcher.clone(), config.cache_bytes))
-            .max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let service = Service::new(Arc::clone(&live), batcher.clone(), config.cache_bytes, records.clone());
+    let service = DispatchServiceServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let keeper = RecordServiceServer::new(record::RecordKeeper { live: Arc::clone(&live), records });
+    let admin = AdminServiceServer::new(admin::Admin { live: Arc::clone(&live) });
     let address = listener.local_addr()?;
     let (begin_drain, mut drain) = watch::channel(false);
     let mut server = tokio::spawn(
@@ -84,18 +109,22 @@ pub async fn run(
             .add_service(health)
             .add_service(reflection)
             .add_service(InterceptedService::new(service, deadline::stamp))
+            .add_service(keeper)
+            .add_service(admin)
             .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async move {
                 // An error means that the sender is gone, which is a shutdown too.
                 let _ = drain.wait_for(|begun| *begun).await;
             }),
     );
     let mut shutdown = pin!(shutdown);
+    let care = tokio::spawn(care_for_model(Arc::clone(&live), reporter.clone()));
     tokio::select! {
-        ready = warm_up(&pipeline, &batcher) => {
-            ready.context("the model failed on its first request")?;
+        ready = warm_up(&live, &batcher) => {
+            ready.context("the first request was not answered")?;
             report(&reporter, ServingStatus::Serving).await;
-            let (model, revision) = (pipeline.classifier().name(), pipeline.classifier().revision());
-            tracing::info!(%address, model, revision, "serving");
+            let (pipeline, _) = live.pipeline();
+            let model = pipeline.model().map_or(("none", ""), |model| (model.name(), model.revision()));
+            tracing::info!(%address, model = model.0, revision = model.1, "serving");
             tokio::select! {
                 () = &mut shutdown => {}
                 ended = &mut server => {
@@ -111,7 +140,9 @@ pub async fn run(
         grace_seconds = config.shutdown_grace.as_secs(),
         "shutting down, finishing calls in flight"
     );
+    care.abort();
     report(&reporter, ServingStatus::NotServing).await;
+    reporter.set_service_status(MODEL_HEALTH, ServingStatus::NotServing).await;
     begin_drain.send_replace(true);
     end_watches(reporter).await;
     if let Ok(ended) = tokio::time::timeout(config.shutdown_grace, &mut server).await {
@@ -132,13 +163,39 @@ async fn report(reporter: &HealthReporter, status: ServingStatus) {
 
 /// Ends the streams of those who watch the health, which would hold up the shutdown; they have been told of it.
 async fn end_watches(mut reporter: HealthReporter) {
-    for name in HEALTH_NAMES {
+    for name in HEALTH_NAMES.into_iter().chain([MODEL_HEALTH]) {
         reporter.clear_service_status(name).await;
     }
 }
 
-async fn warm_up(pipeline: &Pipeline, batcher: &Batcher) -> anyhow::Result<()> {
-    let request = pipeline.request("", "路灯不亮，请安排维修", "")?;
+/// Looks after the model again and again, and says how it does.
+async fn care_for_model(live: Arc<Live>, reporter: HealthReporter) {
+    let mut next = tokio::time::interval(MODEL_CARE);
+    next.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut before = None;
+    loop {
+        let state = live.model_state();
+        if before != Some(state) {
+            let status = match state {
+                ModelState::Works | ModelState::FilesMissing => ServingStatus::Serving,
+                ModelState::Failed | ModelState::Missing => ServingStatus::NotServing,
+            };
+            reporter.set_service_status(MODEL_HEALTH, status).await;
+            metrics::model_state(state.name());
+            if let Some(model) = live.pipeline().0.model() {
+                metrics::model(model.name(), model.revision(), model.precision().name());
+            }
+            before = Some(state);
+        }
+        next.tick().await;
+        let live = Arc::clone(&live);
+        // It has told the log if it failed.
+        let _ = tokio::task::spawn_blocking(move || live.mend()).await;
+    }
+}
+
+async fn warm_up(live: &Live, batcher: &Batcher) -> anyhow::Result<()> {
+    let request = live.pipeline().0.request("", "路灯不亮，请安排维修", "")?;
     batcher.submit(batcher.reserve(Lane::Interactive, 1, None)?, vec![request], None).await?;
     Ok(())
 }

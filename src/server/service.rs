@@ -12,9 +12,11 @@ use tracing::Instrument as _;
 use super::cache::AnswerCache;
 use super::call::{Call, Waiting};
 use super::convert::{self, Inquiry, MAX_BATCH_SIZE};
+use super::journal::Journal;
 use super::{deadline, status, trace};
 use crate::batcher::{Batcher, Lane, Place};
 use crate::error::Result as PlaceResult;
+use crate::live::Live;
 use crate::metrics::{self, Outcome as TextOutcome};
 use crate::pb::classify_text_result::Outcome;
 use crate::pb::dispatch_service_server::DispatchService;
@@ -24,17 +26,19 @@ use crate::pb::{
     GetTaxonomyResponse,
 };
 use crate::pipeline::Pipeline;
+use crate::records::Records;
 use crate::request::{RequestError, Violation};
 
 /// Most requests of a stream that are worked on at a time.
 const MAX_STREAMED: usize = 64;
 
-/// The service: a pipeline to check requests against, and the queue to its model.
+/// The service: what answers now, to check requests against, and the queue to its model.
 #[derive(Debug, Clone)]
 pub struct Service {
-    pipeline: Arc<Pipeline>,
+    live: Arc<Live>,
     batcher: Batcher,
     cache: Option<AnswerCache>,
+    journal: Journal,
 }
 
 /// What became of one request of a call.
@@ -42,10 +46,10 @@ type Answer = Result<Assessment, RequestError>;
 
 impl Service {
     /// Makes the service; `cache_bytes` is how much it may keep of what it has answered.
-    pub fn new(pipeline: Arc<Pipeline>, batcher: Batcher, cache_bytes: u64) -> Self {
-        let cache =
-            (cache_bytes > 0).then(|| AnswerCache::new(cache_bytes, pipeline.classifier().revision()));
-        Self { pipeline, batcher, cache }
+    pub fn new(live: Arc<Live>, batcher: Batcher, cache_bytes: u64, records: Option<Arc<Records>>) -> Self {
+        let cache = (cache_bytes > 0).then(|| AnswerCache::new(cache_bytes));
+        let journal = Journal::new(Arc::clone(&live), records);
+        Self { live, batcher, cache, journal }
     }
 
     /// Answers the well-formed ones among `requests`, in their order: those that have been answered before at once, the
@@ -57,7 +61,15 @@ impl Service {
         find_place: impl FnOnce(usize) -> P,
     ) -> Result<Vec<Answer>, Status> {
         let waiting = Waiting::new(requests.len());
-        let answers = self.look_up_or_ask(requests, deadline, find_place).await;
+        let entries = self.journal.begin(&requests);
+        let mut answers = self.look_up_or_ask(requests, deadline, find_place).await;
+        if let Ok(answers) = &mut answers {
+            let answered = entries
+                .into_iter()
+                .zip(answers)
+                .filter_map(|(entry, answer)| Some((entry, answer.as_mut().ok()?)));
+            answered.for_each(|(entry, answer)| self.journal.end(entry, answer));
+        }
         waiting.end(&answers);
         answers
     }
@@ -68,19 +80,19 @@ impl Service {
         deadline: Option<Instant>,
         find_place: impl FnOnce(usize) -> P,
     ) -> Result<Vec<Answer>, Status> {
-        let keys: Vec<_> = requests.iter().map(|request| self.cache.as_ref()?.key(request)).collect();
-        let known: Vec<_> = keys
-            .iter()
-            .zip(&requests)
-            .map(|(key, request)| self.cache.as_ref()?.get(key.as_ref()?, request))
-            .collect();
+        let (pipeline, generation) = self.live.pipeline();
+        let look_up = |request: &ClassifyTextRequest| {
+            let key = self.cache.as_ref().and_then(|_| AnswerCache::key(request, generation));
+            (key, self.cache.as_ref().and_then(|cache| cache.get(&key?, request)))
+        };
+        let (keys, known): (Vec<_>, Vec<_>) = requests.iter().map(look_up).unzip();
         let mut unknown = known.iter().map(Option::is_none);
         requests.retain(|_| unknown.next().unwrap_or(true));
         let fresh = if requests.is_empty() {
             Vec::new()
         } else {
             let place = find_place(requests.len()).await.map_err(|error| status::from_error(&error))?;
-            self.ask(place, requests, deadline).await?
+            self.ask(pipeline, place, requests, deadline).await?
         };
         let mut fresh = fresh.into_iter();
         let answers = keys.into_iter().zip(known).map(|(key, known)| {
@@ -99,11 +111,11 @@ impl Service {
     /// Asks the model for answers to the well-formed ones among `requests`, for which there is room, in their order.
     async fn ask(
         &self,
+        pipeline: Arc<Pipeline>,
         place: Place,
         requests: Vec<ClassifyTextRequest>,
         deadline: Option<Instant>,
     ) -> Result<Vec<Answer>, Status> {
-        let pipeline = Arc::clone(&self.pipeline);
         // Normalising a full batch of long texts takes too long for a thread that others wait for.
         let step = trace::step("tokenize");
         let checked = tokio::task::spawn_blocking(move || {
@@ -244,7 +256,9 @@ impl DispatchService for Service {
         request: Request<GetModelRequest>,
     ) -> Result<Response<GetModelResponse>, Status> {
         Call::begin("GetModel", &request).end(Code::Ok);
-        Ok(Response::new(GetModelResponse { model: Some(convert::model(&self.pipeline)) }))
+        let (pipeline, _) = self.live.pipeline();
+        let model = pipeline.model().map(|model| convert::model(model, pipeline.terms()));
+        Ok(Response::new(GetModelResponse { model }))
     }
 
     async fn get_taxonomy(
@@ -252,7 +266,7 @@ impl DispatchService for Service {
         request: Request<GetTaxonomyRequest>,
     ) -> Result<Response<GetTaxonomyResponse>, Status> {
         Call::begin("GetTaxonomy", &request).end(Code::Ok);
-        Ok(Response::new(convert::taxonomy(&self.pipeline)))
+        Ok(Response::new(convert::taxonomy(&self.live.pipeline().0)))
     }
 }
 

@@ -6,6 +6,8 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::error::{Error, ErrorKind};
+use crate::fault::FileError;
+use crate::records::RecordsError;
 use crate::request::{RequestError, Violation};
 
 /// When a caller that was refused for load should come back, at the earliest.
@@ -28,6 +30,50 @@ pub(super) fn from_error(error: &Error) -> Status {
         ErrorKind::Internal => {
             tracing::error!(error = %error, "a call failed");
             Status::internal("the service failed on this request; its log says why")
+        }
+    }
+}
+
+/// Turns the refusal of a city's files into a status that names every fault.
+pub(super) fn from_reload(error: &Error) -> Status {
+    tracing::error!(error = %error, "the city's files are not used; those before stay");
+    let mut details = ErrorDetails::new();
+    if let Error::File(FileError::Faults(faults)) = error {
+        for fault in &faults.faults {
+            let place = format!("{}:{}", faults.file, fault.line);
+            details.add_precondition_failure_violation("fault", place, &fault.message);
+        }
+    } else {
+        details.add_precondition_failure_violation("files", "", error.to_string());
+    }
+    Status::with_error_details(Code::FailedPrecondition, error.to_string(), details)
+}
+
+/// Turns an error of the records into the status that its caller gets.
+pub(super) fn from_records(error: &RecordsError) -> Status {
+    match error {
+        RecordsError::Invalid { violations } => {
+            let violation = |violation: &crate::records::Violation| Violation {
+                field: violation.field,
+                problem: violation.problem.clone(),
+            };
+            invalid_argument(&RequestError { violations: violations.iter().map(violation).collect() })
+        }
+        RecordsError::Conflict(conflict) => Status::already_exists(conflict.to_string()),
+        RecordsError::Busy { .. } => {
+            let details = ErrorDetails::with_retry_info(Some(RETRY_DELAY));
+            Status::with_error_details(Code::ResourceExhausted, error.to_string(), details)
+        }
+        RecordsError::DiskFull { .. } | RecordsError::Stopped => Status::unavailable(error.to_string()),
+        RecordsError::Folder { .. }
+        | RecordsError::Locked { .. }
+        | RecordsError::Missing { .. }
+        | RecordsError::Schema { .. }
+        | RecordsError::Damaged { .. }
+        | RecordsError::Sqlite { .. }
+        | RecordsError::Export { .. } => {
+            tracing::error!(error = %error, "the records failed");
+            Status::internal("the records failed; the service's log says why")
         }
     }
 }

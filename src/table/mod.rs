@@ -137,14 +137,15 @@ impl Table {
     ///
     /// # Errors
     /// If no row has one of them. Of a file without a readable row that cannot be said.
-    pub fn require_columns<'a>(
+    pub fn require_columns(
         &self,
-        columns: impl IntoIterator<Item = &'a String>,
+        columns: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Result<(), TableError> {
-        match columns.into_iter().find(|column| !self.columns.contains(column)) {
+        let has = |column: &str| self.columns.iter().any(|known| known == column);
+        match columns.into_iter().find(|column| !has(column.as_ref())) {
             Some(column) if !self.columns.is_empty() => Err(TableError::MissingColumn {
                 path: self.path.clone(),
-                column: column.clone(),
+                column: column.as_ref().to_owned(),
                 columns: self.columns.clone(),
             }),
             Some(_) | None => Ok(()),

@@ -8,9 +8,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use candle_core::{Device, Tensor};
-use jiesu::classifier::{HeadConfig, ModelConfig, Pooling, Problem};
+use jiesu::city::{City, CityFiles};
+use jiesu::classifier::{HeadConfig, ModelConfig, Pooling, Problem, SequenceClassifier};
 use jiesu::encoder::BertConfig;
+use jiesu::error::Result;
 use jiesu::label::LabelSet;
+use jiesu::live::Source;
+use jiesu::registry::ModelFiles;
 use jiesu::taxonomy::Taxonomy;
 use serde_json::Value;
 
@@ -113,6 +117,34 @@ fn weight_shapes(config: &ModelConfig) -> Vec<(String, Vec<usize>)> {
         shapes.push((format!("bert.embeddings.{name}_embeddings.weight"), vec![rows, hidden]));
     }
     shapes
+}
+
+/// A tiny model in a folder of its own, and a city.
+pub(crate) struct Tiny {
+    model: tempfile::TempDir,
+    city: CityFiles,
+}
+
+impl Tiny {
+    pub(crate) fn new(city: CityFiles) -> Self {
+        let model = tempfile::tempdir().unwrap();
+        write_bundle(model.path(), &tiny_config());
+        Self { model, city }
+    }
+}
+
+impl Source for Tiny {
+    fn load_model(&self) -> Result<SequenceClassifier> {
+        Ok(SequenceClassifier::load(&ModelFiles::folder(self.model.path())?)?)
+    }
+
+    fn load_city(&self) -> Result<City> {
+        City::load(&self.city)
+    }
+
+    fn has_model(&self) -> bool {
+        self.model.path().join("model.safetensors").exists()
+    }
 }
 
 /// `jiesu serve` with a tiny model, in a process of its own that does not outlive a failed test.

@@ -175,12 +175,13 @@ impl NgramModel {
         self.heads.iter().map(|head| head.scores(vector)).collect()
     }
 
-    /// What each character adds to the first head's score of `label` beyond the mean over its labels: an n-gram's share
+    /// What each character adds to a head's score of `label` beyond the mean over its labels: an n-gram's share
     /// is spread evenly over its occurrences and their characters.
     pub(crate) fn contributions(
         &self,
         document: &NgramDocument,
         vector: &[(u32, f32)],
+        head: usize,
         label: usize,
     ) -> Vec<(TokenSpan, f32)> {
         let values: AHashMap<u32, f32> = vector.iter().copied().collect();
@@ -192,7 +193,7 @@ impl NgramModel {
         let mut shares = vec![0.0; document.places.len()];
         for gram in &document.grams {
             let Some(found) = feature(gram) else { continue };
-            let share = values[&found] * self.heads[0].above_mean(found, label) / counts[&found];
+            let share = values[&found] * self.heads[head].above_mean(found, label) / counts[&found];
             let chars = gram.first as usize..gram.first as usize + usize::from(gram.len);
             for character in &mut shares[chars] {
                 *character += share / f32::from(gram.len);
@@ -265,7 +266,7 @@ mod tests {
         let scores = &model.scores(&vector)[0];
         let bias_above_mean = 0.25;
         let above_mean = scores[0] - f32::midpoint(scores[0], scores[1]) - bias_above_mean;
-        let shares: f32 = model.contributions(&document, &vector, 0).iter().map(|(_, share)| share).sum();
+        let shares: f32 = model.contributions(&document, &vector, 0, 0).iter().map(|(_, share)| share).sum();
         // What separates title and text is no part of either, so its share of an n-gram is nobody's.
         assert!(shares > 0.8 * above_mean && shares <= above_mean, "{shares} of {above_mean}");
     }

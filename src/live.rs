@@ -1,0 +1,241 @@
+//! What answers now: a pipeline that is replaced without dropping a call, and goes on by rules when the model fails.
+//!
+//! A request is answered by the pipeline that it was checked against, whatever is in use by then. Where the model fails
+//! on a batch, each of its requests is asked alone, and those that fail again are answered by rules; [`Live::mend`] then
+//! loads the model anew. Who calls it, and how often, is left to the server.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
+
+use crate::assessment::{Assessment, Degradation};
+use crate::city::City;
+use crate::classifier::SequenceClassifier;
+use crate::encoder::Threads;
+use crate::error::{Error, Result};
+use crate::pipeline::{Assess, CitizenRequest, Pipeline};
+
+/// How long to wait before a model that could not be loaded is tried again, at first and at most.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(60);
+
+/// Where models and cities come from.
+pub trait Source: Send + Sync + 'static {
+    /// Loads the model.
+    ///
+    /// # Errors
+    /// If its files are missing or damaged.
+    fn load_model(&self) -> Result<SequenceClassifier>;
+
+    /// Loads the city's files.
+    ///
+    /// # Errors
+    /// If one cannot be read or does not hold together.
+    fn load_city(&self) -> Result<City>;
+
+    /// Whether the model's files are where they were.
+    fn has_model(&self) -> bool;
+}
+
+/// The pipeline in use, and how its model does.
+pub struct Live {
+    source: Box<dyn Source>,
+    now: RwLock<Now>,
+    /// Held while something is loaded: one at a time.
+    loading: Mutex<Retry>,
+}
+
+#[derive(Debug, Clone)]
+struct Now {
+    pipeline: Arc<Pipeline>,
+    /// Grows with every change of what an answer depends on.
+    generation: u64,
+    model: ModelState,
+}
+
+/// How the model does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelState {
+    /// It answers, and could be loaded again.
+    Works,
+    /// It answers from memory; its files are gone.
+    FilesMissing,
+    /// It failed; rules answer what it fails on.
+    Failed,
+    /// There is none; rules answer.
+    Missing,
+}
+
+impl ModelState {
+    /// Its name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Works => "works",
+            Self::FilesMissing => "files_missing",
+            Self::Failed => "failed",
+            Self::Missing => "missing",
+        }
+    }
+}
+
+/// When a model is next loaded.
+#[derive(Debug)]
+struct Retry {
+    due: Instant,
+    wait: Duration,
+}
+
+impl Live {
+    /// Loads a city and a model. A model that cannot be loaded leaves the answers to the rules until [`mend`](Self::mend)
+    /// finds it.
+    ///
+    /// # Errors
+    /// If the city's files do not hold together: without them there is nothing to answer with.
+    pub fn load(source: impl Source) -> Result<Self> {
+        let city = source.load_city()?;
+        let model = source.load_model().and_then(|model| Pipeline::new(model, city.clone()));
+        let (pipeline, model) = match model {
+            Ok(pipeline) => (pipeline, ModelState::Works),
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "the model cannot be loaded; answering by rules alone until it can");
+                (Pipeline::without_model(city), ModelState::Missing)
+            }
+        };
+        let now = Now { pipeline: Arc::new(pipeline), generation: 0, model };
+        let retry = Retry { due: Instant::now() + FIRST_RETRY, wait: FIRST_RETRY };
+        Ok(Self { source: Box::new(source), now: RwLock::new(now), loading: Mutex::new(retry) })
+    }
+
+    /// The pipeline in use, and its generation: what was answered in another one may be answered otherwise now.
+    pub fn pipeline(&self) -> (Arc<Pipeline>, u64) {
+        let now = self.now();
+        (Arc::clone(&now.pipeline), now.generation)
+    }
+
+    /// How the model does.
+    pub fn model_state(&self) -> ModelState {
+        self.now().model
+    }
+
+    /// Reads the city's files again. Blocks as long as that takes.
+    ///
+    /// # Errors
+    /// If they do not hold together, by themselves or with the model; what is in use stays.
+    pub fn reload(&self) -> Result<Arc<Pipeline>> {
+        let _one_at_a_time = self.loading();
+        let city = self.source.load_city()?;
+        let pipeline = match self.pipeline().0.model() {
+            Some(model) => Pipeline::new(Arc::clone(model), city)?,
+            None => Pipeline::without_model(city),
+        };
+        let pipeline = Arc::new(pipeline);
+        self.change(|now| now.pipeline = Arc::clone(&pipeline));
+        Ok(pipeline)
+    }
+
+    /// Looks after the model: notes whether its files are there, and loads it where it is missing, has failed, or has
+    /// come back. Blocks as long as that takes; does nothing most of the time.
+    pub fn mend(&self) {
+        let mut retry = self.loading();
+        let (present, state) = (self.source.has_model(), self.model_state());
+        match (state, present) {
+            (ModelState::Works, true) | (ModelState::FilesMissing, false) => return,
+            (ModelState::Works, false) => {
+                tracing::error!("the model's files are gone; answering from memory until they are back");
+                self.change(|now| now.model = ModelState::FilesMissing);
+                return;
+            }
+            (ModelState::FilesMissing | ModelState::Failed | ModelState::Missing, _) => {}
+        }
+        if Instant::now() < retry.due {
+            return;
+        }
+        let city = self.pipeline().0.city().clone();
+        match self.source.load_model().and_then(|model| Pipeline::new(model, city)) {
+            Ok(pipeline) => {
+                self.change(|now| (now.pipeline, now.model) = (Arc::new(pipeline), ModelState::Works));
+                tracing::info!("the model is back");
+                retry.wait = FIRST_RETRY;
+            }
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), retry_seconds = retry.wait.as_secs(), "the model still cannot be loaded");
+                retry.wait = (2 * retry.wait).min(LAST_RETRY);
+            }
+        }
+        retry.due = Instant::now() + retry.wait;
+    }
+
+    /// Asks the model about each request alone if it fails on all together, and the rules where it fails again.
+    fn assess_by(
+        &self,
+        pipeline: &Pipeline,
+        requests: &[CitizenRequest],
+        threads: Threads,
+    ) -> Vec<Assessment> {
+        let error = match attempt(pipeline, requests, threads) {
+            Ok(answers) => return answers,
+            Err(error) => error,
+        };
+        if let [_] = requests {
+            self.note_failure(&error);
+            return pipeline.by_rules(requests, Degradation::ModelFailed);
+        }
+        requests.chunks(1).flat_map(|request| self.assess_by(pipeline, request, threads)).collect()
+    }
+
+    fn note_failure(&self, error: &Error) {
+        if self.model_state() == ModelState::Failed {
+            return;
+        }
+        tracing::error!(error = %chain(error), "the model failed; answering by rules what it fails on");
+        self.change(|now| now.model = ModelState::Failed);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Now)) {
+        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut now);
+        now.generation += 1;
+    }
+
+    fn now(&self) -> RwLockReadGuard<'_, Now> {
+        // Nothing panics while it holds the lock.
+        self.now.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn loading(&self) -> MutexGuard<'_, Retry> {
+        self.loading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Assess for Live {
+    fn assess(&self, requests: &[CitizenRequest], threads: Threads) -> Result<Vec<Assessment>> {
+        let same = requests.chunk_by(|a, b| Arc::ptr_eq(&a.pipeline, &b.pipeline));
+        let mut answers: Vec<_> =
+            same.flat_map(|requests| self.assess_by(&requests[0].pipeline, requests, threads)).collect();
+        if self.model_state() == ModelState::FilesMissing {
+            for answer in &mut answers {
+                answer.degradations.push(Degradation::ModelFilesMissing);
+            }
+        }
+        Ok(answers)
+    }
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// Asks the model; a panic is an error too.
+fn attempt(pipeline: &Pipeline, requests: &[CitizenRequest], threads: Threads) -> Result<Vec<Assessment>> {
+    catch_unwind(AssertUnwindSafe(|| pipeline.assess(requests, threads))).map_err(|_| Error::Panicked)?
+}
+
+/// An error and its causes, each said once.
+fn chain(error: &Error) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.map(ToString::to_string).fold(error.to_string(), |said, cause| {
+        if said.contains(&cause) { said } else { format!("{said}: {cause}") }
+    })
+}

@@ -1,0 +1,118 @@
+//! Finds personal data in citizens' words, so that it can be masked before the words are stored or shown.
+//!
+//! The words are read as they were typed: full width, Chinese digits, groups with spaces. What is found is what a shape
+//! or a cue vouches for; names of people that no word announces, and what a text tells of a person otherwise, are
+//! beyond this module. Service numbers (400, 95, 12345) are nobody's.
+
+use std::ops::Range;
+
+use canonical::Canonical;
+
+mod address;
+mod canonical;
+mod checksum;
+mod cue;
+mod digits;
+mod email;
+mod names;
+mod numbers;
+mod plate;
+mod surnames;
+
+/// What kind of personal data a span is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PersonalData {
+    /// A mobile telephone number.
+    Mobile,
+    /// A landline telephone number, with its area code and extension.
+    Landline,
+    /// The number of a citizen's identity card.
+    CitizenId,
+    /// The number of a bank card or account.
+    BankCard,
+    /// A vehicle's number plate.
+    Plate,
+    /// An e-mail address.
+    Email,
+    /// A person's name.
+    Name,
+    /// The part of an address that singles out a dwelling.
+    Address,
+}
+
+impl PersonalData {
+    /// The kind's name, in lower snake case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mobile => "mobile",
+            Self::Landline => "landline",
+            Self::CitizenId => "citizen_id",
+            Self::BankCard => "bank_card",
+            Self::Plate => "plate",
+            Self::Email => "email",
+            Self::Name => "name",
+            Self::Address => "address",
+        }
+    }
+}
+
+/// A span of personal data, in characters of the text (not bytes).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PersonalSpan {
+    /// What it is.
+    pub kind: PersonalData,
+    /// Where it stands.
+    pub chars: Range<usize>,
+}
+
+/// Finds personal data, in order of place; spans do not overlap.
+///
+/// A masked text holds nothing that would be found again: what only comes out beside a mask is found too.
+pub fn find(text: &str) -> Vec<PersonalSpan> {
+    let mut spans = find_once(text);
+    let mut fresh = spans.len();
+    while fresh > 0 {
+        let known = spans.len();
+        // No pattern holds a `*`, so that what is new overlaps nothing, and there is an end to it.
+        spans.extend(find_once(&mask(text, &spans)));
+        fresh = spans.len() - known;
+        spans.sort_by_key(|span| span.chars.start);
+    }
+    spans
+}
+
+/// The text with each character of the spans replaced by `*`, so that offsets stay valid (character for character).
+pub fn mask(text: &str, spans: &[PersonalSpan]) -> String {
+    let mut masked: Vec<char> = text.chars().collect();
+    for PersonalSpan { chars, .. } in spans {
+        let end = chars.end.min(masked.len());
+        if let Some(chars) = masked.get_mut(chars.start..end) {
+            chars.fill('*');
+        }
+    }
+    masked.into_iter().collect()
+}
+
+fn find_once(text: &str) -> Vec<PersonalSpan> {
+    let canonical = Canonical::new(text);
+    let numbers = numbers::find(&canonical);
+    let mobiles =
+        numbers.iter().filter(|(kind, _)| *kind == PersonalData::Mobile).map(|(_, chars)| chars.start);
+    let names = [names::find(&canonical), names::before_mobiles(&canonical, mobiles)].concat();
+    let of = |kind, found: Vec<Range<usize>>| found.into_iter().map(move |chars| (kind, chars));
+    // The surer kinds come first and keep their place.
+    let all = of(PersonalData::Email, email::find(&canonical))
+        .chain(numbers)
+        .chain(of(PersonalData::Plate, plate::find(&canonical)))
+        .chain(of(PersonalData::Address, address::find(&canonical)))
+        .chain(of(PersonalData::Name, names));
+    let mut spans: Vec<PersonalSpan> = Vec::new();
+    for (kind, chars) in all {
+        let chars = canonical.original(chars);
+        if spans.iter().all(|span| chars.end <= span.chars.start || span.chars.end <= chars.start) {
+            spans.push(PersonalSpan { kind, chars });
+        }
+    }
+    spans.sort_by_key(|span| span.chars.start);
+    spans
+}

@@ -1,0 +1,321 @@
+//! A correction (退单/改派): what was suggested for a request, and what people decided later.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::error::{RecordsError, Violation};
+
+/// Longest id, in characters.
+const MAX_ID_CHARS: usize = 128;
+/// Longest note and title, in characters.
+const MAX_NOTE_CHARS: usize = 2_000;
+/// Longest text, in characters.
+const MAX_TEXT_CHARS: usize = 10_000;
+/// Most ids in a list.
+const MAX_IDS: usize = 64;
+
+/// Why people decided otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CorrectionReason {
+    /// 属地不符: it is not in the area of the department.
+    AreaMismatch,
+    /// 职责不符: it is not among the duties of the department.
+    DutyMismatch,
+    /// 信息不全: the request does not say what the department needs to know.
+    MissingInformation,
+    /// 重复: the request was made before.
+    Duplicate,
+    /// 其他.
+    Other,
+}
+
+impl CorrectionReason {
+    /// All reasons.
+    pub const ALL: [Self; 5] =
+        [Self::AreaMismatch, Self::DutyMismatch, Self::MissingInformation, Self::Duplicate, Self::Other];
+
+    /// The reason's id, which stays the same.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::AreaMismatch => "area_mismatch",
+            Self::DutyMismatch => "duty_mismatch",
+            Self::MissingInformation => "missing_information",
+            Self::Duplicate => "duplicate",
+            Self::Other => "other",
+        }
+    }
+
+    /// The reason's name, in Chinese.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AreaMismatch => "属地不符",
+            Self::DutyMismatch => "职责不符",
+            Self::MissingInformation => "信息不全",
+            Self::Duplicate => "重复",
+            Self::Other => "其他",
+        }
+    }
+
+    /// The reason with this id.
+    pub fn from_id(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.id() == id)
+    }
+}
+
+/// What the service suggested.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct SuggestedDispatch {
+    /// The category.
+    pub category: String,
+    /// The lead department (主办).
+    pub lead: String,
+    /// The supporting departments (协办).
+    pub supporting: Vec<String>,
+    /// The territorial unit (属地), where one was suggested.
+    pub territorial: Option<String>,
+    /// The dispatch rules that fired.
+    pub rules: Vec<String>,
+}
+
+/// What people decided.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct DecidedDispatch {
+    /// The category.
+    pub category: String,
+    /// The lead department (主办).
+    pub lead: String,
+    /// The supporting departments (协办).
+    pub supporting: Vec<String>,
+    /// The territorial unit (属地), where there is one.
+    pub territorial: Option<String>,
+}
+
+/// What the suggestion was made with.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct CorrectionVersions {
+    /// The model.
+    pub model: Option<String>,
+    /// Its revision.
+    pub model_revision: Option<String>,
+    /// The version of the taxonomy.
+    pub taxonomy: Option<String>,
+    /// The version of the directory.
+    pub directory: Option<String>,
+}
+
+/// A later decision of an operator or a department on a request.
+///
+/// `Debug` shows the lengths of note, title and text only, so that nobody logs the words by accident.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct Correction {
+    /// The request, at most 128 characters. It has one correction.
+    pub request_id: String,
+    /// What the service suggested.
+    pub suggested: SuggestedDispatch,
+    /// What people decided.
+    pub decided: DecidedDispatch,
+    /// Who decided: an id that means something to the caller only, at most 128 characters.
+    pub decided_by: String,
+    /// Why.
+    pub reason: CorrectionReason,
+    /// What else there is to say.
+    pub note: Option<String>,
+    /// The request's title, with personal data masked by the caller.
+    pub title: Option<String>,
+    /// The request's text, with personal data masked by the caller.
+    pub text: Option<String>,
+    /// What the suggestion was made with: of the decision then, not of the service now, or a repeated call may differ.
+    pub versions: CorrectionVersions,
+}
+
+/// A correction as it lies in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RecordedCorrection {
+    /// Its id: later corrections have larger ones.
+    pub id: i64,
+    /// When it was recorded, in milliseconds since 1970; never before the one before.
+    pub recorded_at: i64,
+    /// What it says.
+    #[serde(flatten)]
+    pub correction: Correction,
+}
+
+impl Correction {
+    /// Checks the lengths of all fields.
+    pub(super) fn check(&self) -> Result<(), RecordsError> {
+        let Self { request_id, suggested, decided, decided_by, reason: _, note, title, text, versions } =
+            self;
+        let mut check = Check(Vec::new());
+        check.required("request_id", request_id);
+        // Rules alone may have suggested nobody.
+        check.length("suggested.category", &suggested.category, MAX_ID_CHARS);
+        check.length("suggested.lead", &suggested.lead, MAX_ID_CHARS);
+        check.ids("suggested.supporting", &suggested.supporting);
+        check.optional("suggested.territorial", suggested.territorial.as_ref(), MAX_ID_CHARS);
+        check.ids("suggested.rules", &suggested.rules);
+        check.required("decided.category", &decided.category);
+        check.required("decided.lead", &decided.lead);
+        check.ids("decided.supporting", &decided.supporting);
+        check.optional("decided.territorial", decided.territorial.as_ref(), MAX_ID_CHARS);
+        check.required("decided_by", decided_by);
+        check.optional("note", note.as_ref(), MAX_NOTE_CHARS);
+        check.optional("title", title.as_ref(), MAX_NOTE_CHARS);
+        check.optional("text", text.as_ref(), MAX_TEXT_CHARS);
+        check.optional("versions.model", versions.model.as_ref(), MAX_ID_CHARS);
+        check.optional("versions.model_revision", versions.model_revision.as_ref(), MAX_ID_CHARS);
+        check.optional("versions.taxonomy", versions.taxonomy.as_ref(), MAX_ID_CHARS);
+        check.optional("versions.directory", versions.directory.as_ref(), MAX_ID_CHARS);
+        if check.0.is_empty() { Ok(()) } else { Err(RecordsError::Invalid { violations: check.0 }) }
+    }
+
+    /// The fields in which `other` says something else.
+    pub(super) fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let (suggested, decided) = (&self.suggested, &self.decided);
+        [
+            ("request_id", self.request_id != other.request_id),
+            ("suggested.category", suggested.category != other.suggested.category),
+            ("suggested.lead", suggested.lead != other.suggested.lead),
+            ("suggested.supporting", suggested.supporting != other.suggested.supporting),
+            ("suggested.territorial", suggested.territorial != other.suggested.territorial),
+            ("suggested.rules", suggested.rules != other.suggested.rules),
+            ("decided.category", decided.category != other.decided.category),
+            ("decided.lead", decided.lead != other.decided.lead),
+            ("decided.supporting", decided.supporting != other.decided.supporting),
+            ("decided.territorial", decided.territorial != other.decided.territorial),
+            ("decided_by", self.decided_by != other.decided_by),
+            ("reason", self.reason != other.reason),
+            ("note", self.note != other.note),
+            ("title", self.title != other.title),
+            ("text", self.text != other.text),
+            ("versions", self.versions != other.versions),
+        ]
+        .into_iter()
+        .filter_map(|(field, differs)| differs.then_some(field))
+        .collect()
+    }
+}
+
+impl fmt::Debug for Correction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let chars = |words: &Option<String>| words.as_ref().map(|words| words.chars().count());
+        f.debug_struct("Correction")
+            .field("request_id", &self.request_id)
+            .field("suggested", &self.suggested)
+            .field("decided", &self.decided)
+            .field("decided_by", &self.decided_by)
+            .field("reason", &self.reason)
+            .field("note_chars", &chars(&self.note))
+            .field("title_chars", &chars(&self.title))
+            .field("text_chars", &chars(&self.text))
+            .field("versions", &self.versions)
+            .finish()
+    }
+}
+
+/// Gathers what is wrong with the fields.
+struct Check(Vec<Violation>);
+
+impl Check {
+    fn required(&mut self, field: &'static str, id: &str) {
+        if id.trim().is_empty() {
+            self.0.push(Violation { field, problem: "is empty".to_owned() });
+        }
+        self.length(field, id, MAX_ID_CHARS);
+    }
+
+    fn optional(&mut self, field: &'static str, words: Option<&String>, max: usize) {
+        if let Some(words) = words {
+            self.length(field, words, max);
+        }
+    }
+
+    fn ids(&mut self, field: &'static str, ids: &[String]) {
+        if ids.len() > MAX_IDS {
+            let problem = format!("has {} ids; at most {MAX_IDS} are accepted", ids.len());
+            self.0.push(Violation { field, problem });
+        } else if let Some(id) =
+            ids.iter().find(|id| id.trim().is_empty() || id.chars().count() > MAX_ID_CHARS)
+        {
+            self.required(field, id);
+        }
+    }
+
+    fn length(&mut self, field: &'static str, words: &str, max: usize) {
+        let chars = words.chars().count();
+        if chars > max {
+            let problem = format!("has {chars} characters; at most {max} are accepted");
+            self.0.push(Violation { field, problem });
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A request about a street lamp that went to the housing department, and should not have.
+    pub(in crate::records) fn street_lamp(request_id: &str) -> Correction {
+        let words = |words: &str| words.to_owned();
+        Correction {
+            request_id: words(request_id),
+            suggested: SuggestedDispatch {
+                category: words("housing"),
+                lead: words("housing_bureau"),
+                supporting: vec![words("police")],
+                territorial: Some(words("east_street")),
+                rules: vec![words("estate_first"), words("area")],
+            },
+            decided: DecidedDispatch {
+                category: words("street_lighting"),
+                lead: words("city_management"),
+                supporting: vec![],
+                territorial: None,
+            },
+            decided_by: words("operator-7"),
+            reason: CorrectionReason::DutyMismatch,
+            note: Some(words("市政道路，不在小区内")),
+            title: Some(words("路灯不亮")),
+            text: Some(words("小区北门外的路灯坏了一周")),
+            versions: CorrectionVersions { model: Some(words("tiny")), ..CorrectionVersions::default() },
+        }
+    }
+
+    #[test]
+    fn reasons_are_found_by_their_ids() {
+        for reason in CorrectionReason::ALL {
+            assert_eq!(CorrectionReason::from_id(reason.id()), Some(reason));
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.id());
+        }
+        assert_eq!(CorrectionReason::from_id("whim"), None);
+    }
+
+    #[test]
+    fn every_violation_is_told() {
+        let mut correction = street_lamp("");
+        correction.decided.lead = "长".repeat(129);
+        correction.suggested.rules = vec![String::new()];
+        correction.text = Some("长".repeat(10_001));
+        let Err(RecordsError::Invalid { violations }) = correction.check() else { panic!("was accepted") };
+        let fields: Vec<_> = violations.iter().map(|violation| violation.field).collect();
+        assert_eq!(fields, ["request_id", "suggested.rules", "decided.lead", "text"]);
+        assert!(street_lamp(&"长".repeat(128)).check().is_ok());
+    }
+
+    #[test]
+    fn debug_output_hides_the_words() {
+        let shown = format!("{:?}", street_lamp("r1"));
+        assert!(shown.contains("city_management") && !shown.contains('灯'), "{shown}");
+    }
+
+    #[test]
+    fn corrections_are_equal_where_no_field_differs() {
+        let first = street_lamp("r1");
+        assert_eq!(first.differences(&first.clone()), Vec::<&str>::new());
+        let mut second = first.clone();
+        second.decided.supporting = vec!["police".to_owned()];
+        second.versions.directory = Some("2".to_owned());
+        assert_eq!(first.differences(&second), ["decided.supporting", "versions"]);
+    }
+}

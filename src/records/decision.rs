@@ -1,0 +1,183 @@
+//! A decision of the service, as an auditor wants to see it: all that led to it but the citizen's words.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::error::RecordsError;
+
+/// The SHA-256 of a request's text, which finds the decision on a text without keeping it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TextDigest(pub(super) [u8; 32]);
+
+impl From<[u8; 32]> for TextDigest {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl FromStr for TextDigest {
+    type Err = RecordsError;
+
+    /// Reads 64 hexadecimal digits.
+    fn from_str(digits: &str) -> Result<Self, RecordsError> {
+        let malformed = || RecordsError::invalid("digest", "is not made of 64 hexadecimal digits");
+        if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(malformed());
+        }
+        let mut bytes = [0; 32];
+        for (position, byte) in bytes.iter_mut().enumerate() {
+            let pair = &digits[2 * position..2 * position + 2];
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| malformed())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for TextDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for TextDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TextDigest({self})")
+    }
+}
+
+impl Serialize for TextDigest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Whether a suggestion may be followed without a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It may.
+    Accept,
+    /// An operator should look.
+    Review,
+}
+
+impl Action {
+    /// The action's id, which stays the same.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Review => "review",
+        }
+    }
+
+    /// The action with this id.
+    pub fn from_id(id: &str) -> Option<Self> {
+        [Self::Accept, Self::Review].into_iter().find(|action| action.id() == id)
+    }
+}
+
+/// What a decision was made with.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DecisionVersions {
+    /// The model.
+    pub model: String,
+    /// Its revision, where it has one.
+    pub model_revision: Option<String>,
+    /// The version of the taxonomy.
+    pub taxonomy: String,
+    /// The version of the directory.
+    pub directory: String,
+    /// The version of the risk rules, where there are some.
+    pub risk_rules: Option<String>,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// The category.
+    pub category: String,
+    /// The lead department (主办).
+    pub lead: String,
+    /// The supporting departments (协办).
+    pub supporting: Vec<String>,
+    /// The territorial unit (属地), where one was suggested.
+    pub territorial: Option<String>,
+    /// What to do with it.
+    pub action: Action,
+}
+
+/// One decision of the service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    /// The request. The same one may be asked about several times.
+    pub request_id: String,
+    /// When it came in, in milliseconds since 1970.
+    pub received_at: i64,
+    /// The digest of its text; the text itself has no place here.
+    pub digest: TextDigest,
+    /// What the decision was made with.
+    pub versions: DecisionVersions,
+    /// What was decided.
+    pub outcome: Outcome,
+    /// Why, in words for people that quote nothing of the text.
+    pub reasons: Vec<String>,
+    /// The dispatch rules that fired.
+    pub rules: Vec<String>,
+    /// The risks that were alarmed.
+    pub risk_alarms: Vec<String>,
+    /// What the service had to do without.
+    pub degradations: Vec<String>,
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A decision on a burst pipe.
+    pub(in crate::records) fn burst_pipe(request_id: &str, received_at: i64) -> Decision {
+        let words = |words: &str| words.to_owned();
+        Decision {
+            request_id: words(request_id),
+            received_at,
+            digest: [7; 32].into(),
+            versions: DecisionVersions {
+                model: words("tiny"),
+                model_revision: Some(words("r2")),
+                taxonomy: words("3"),
+                directory: words("5"),
+                risk_rules: None,
+            },
+            outcome: Outcome {
+                category: words("water"),
+                lead: words("water_bureau"),
+                supporting: vec![words("emergency")],
+                territorial: Some(words("east_street")),
+                action: Action::Review,
+            },
+            reasons: vec![words("概率低于阈值")],
+            rules: vec![words("water_first"), words("area")],
+            risk_alarms: vec![words("safety")],
+            degradations: vec![],
+        }
+    }
+
+    #[test]
+    fn digests_are_read_as_they_are_shown() {
+        let digits = "00ff10".to_owned() + &"a5".repeat(29);
+        let digest: TextDigest = digits.to_uppercase().parse().unwrap();
+        assert_eq!(digest.to_string(), digits);
+        for malformed in ["", "00", &"g".repeat(64), &("+".to_owned() + &"0".repeat(63))] {
+            assert!(malformed.parse::<TextDigest>().is_err(), "{malformed}");
+        }
+    }
+
+    #[test]
+    fn actions_are_found_by_their_ids() {
+        for action in [Action::Accept, Action::Review] {
+            assert_eq!(Action::from_id(action.id()), Some(action));
+        }
+        assert_eq!(Action::from_id("shrug"), None);
+    }
+}
