@@ -1,8 +1,8 @@
 //! A citizen's words, checked and normalised once, at the door.
 //!
-//! Normalisation is NFKC, then traditional to simplified Chinese (OpenCC `t2s`), then whitespace: control and
-//! zero-width characters go, runs of whitespace become one space. Each normalised character remembers where it came
-//! from, so that a span of the normalised text points into the words as they were written.
+//! Normalisation masks personal data, then is NFKC, then traditional to simplified Chinese (OpenCC `t2s`), then
+//! whitespace: control and zero-width characters go, runs of whitespace become one space. Each normalised character
+//! remembers where it came from, so that a span of the normalised text points into the words as they were written.
 
 use std::cell::Cell;
 use std::fmt;
@@ -13,6 +13,8 @@ use ferrous_opencc::OpenCC;
 use ferrous_opencc::config::BuiltinConfig;
 use tokenizers::NormalizedString;
 use tokenizers::normalizer;
+
+use crate::privacy::{self, PersonalSpan};
 
 /// Longest text that is accepted, in characters.
 pub const MAX_TEXT_CHARS: usize = 10_000;
@@ -129,6 +131,11 @@ impl RequestText {
         self.field(field).get()
     }
 
+    /// The words of a field as they were written, but for personal data, which is masked character for character.
+    pub fn masked(&self, field: Field) -> String {
+        privacy::masked(self.original(field))
+    }
+
     /// The words of a field as they were written.
     pub fn original(&self, field: Field) -> &str {
         self.field(field).get_original()
@@ -182,7 +189,7 @@ fn normalized(
 ) -> Option<NormalizedString> {
     let mut chars = words.chars().count();
     if chars <= max {
-        let words = normalize(words);
+        let words = normalize(words, &privacy::find(words));
         chars = words.get().chars().count();
         if chars <= max {
             return Some(words);
@@ -193,8 +200,12 @@ fn normalized(
     None
 }
 
-fn normalize(original: &str) -> NormalizedString {
+fn normalize(original: &str, personal: &[PersonalSpan]) -> NormalizedString {
     let mut words = NormalizedString::from(original);
+    if !personal.is_empty() {
+        let masked = privacy::mask(original, personal);
+        words.transform(masked.chars().map(|c| (c, 0)), 0);
+    }
     words.map(plain_space);
     // Before NFKC, since a mark that stands between two characters keeps them from being composed.
     words.filter(|c| !is_invisible(c));
@@ -215,7 +226,7 @@ fn normalize(original: &str) -> NormalizedString {
 
 /// Words as those of a request are read: NFKC, simplified Chinese, plain spaces.
 pub(crate) fn normalize_words(words: &str) -> String {
-    normalize(words).get().to_owned()
+    normalize(words, &[]).get().to_owned()
 }
 
 fn plain_space(c: char) -> char {
@@ -294,6 +305,15 @@ mod tests {
     }
 
     #[test]
+    fn nobody_after_the_door_reads_personal_data() {
+        let request = text("😀請打１３８００１３８０００，路燈壞了");
+        assert_eq!(request.normalized(Field::Text), "😀请打***********,路灯坏了");
+        assert_eq!(request.masked(Field::Text), "😀請打***********，路燈壞了");
+        let start = request.normalized(Field::Text).find("路灯").unwrap();
+        assert_eq!(request.original_chars(Field::Text, start..start + "路灯".len()), Some(15..17));
+    }
+
+    #[test]
     fn debug_output_hides_the_words() {
         assert!(!format!("{:?}", text("我叫张三")).contains('张'));
     }
@@ -301,8 +321,8 @@ mod tests {
     proptest! {
         #[test]
         fn normalising_twice_equals_once(words in "[一-龥A-Za-z0-9 　Ａ-Ｚ０-９，。！？㎡①\u{300}\u{200b}\n]{0,60}") {
-            let once = normalize(&words);
-            let twice = normalize(once.get());
+            let once = normalize(&words, &[]);
+            let twice = normalize(once.get(), &[]);
             prop_assert_eq!(twice.get(), once.get());
         }
 

@@ -3,13 +3,11 @@
 
 mod common;
 
-use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use common::{tiny_config, write_bundle};
+use common::Served;
 use futures_util::StreamExt as _;
 use jiesu::pb::dispatch_service_client::DispatchServiceClient;
 use jiesu::pb::{ClassifyTextRequest, ClassifyTextResult};
@@ -30,44 +28,24 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What HTTP/2 starts with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// `jiesu serve` with a tiny model, as a process.
-struct Server {
-    process: Child,
-    address: String,
-    log: Option<JoinHandle<Vec<String>>>,
-}
+/// `jiesu serve` with a tiny model, and clients that mean no harm.
+struct Server(Served);
 
 impl Server {
     fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        write_bundle(folder.path(), &tiny_config());
-        let mut process = Command::new(env!("CARGO_BIN_EXE_jiesu"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--shutdown-grace", "20"])
-            .arg("--model")
-            .arg(folder.path())
-            .env_remove("RUST_LOG")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
-        let serving = log.find(|line| line.contains("\"serving\"")).unwrap();
-        let serving: serde_json::Value = serde_json::from_str(&serving).unwrap();
-        let address = serving["fields"]["address"].as_str().unwrap().to_owned();
-        // Somebody must read the log, or the server would wait for that.
-        let log = std::thread::spawn(move || log.collect());
-        Self { process, address, log: Some(log) }
+        Self(Served::start(&["--shutdown-grace", "20"], &[]))
     }
 
     /// A connection that speaks no protocol yet.
     fn socket(&self) -> TcpStream {
-        let socket = TcpStream::connect(&self.address).unwrap();
+        let socket = TcpStream::connect(self.0.address("serving")).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket
     }
 
     fn endpoint(&self) -> Endpoint {
         // Few answers are taken in before anybody reads them.
-        Endpoint::from_shared(format!("http://{}", self.address)).unwrap().initial_stream_window_size(65_535)
+        self.0.endpoint().initial_stream_window_size(65_535)
     }
 
     /// An honest client has its answer, and health is good.
@@ -83,20 +61,10 @@ impl Server {
     }
 
     /// Nothing panicked, and nothing that was left behind holds up the end.
-    fn end(mut self) {
-        let pid = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        assert!(self.process.wait().unwrap().success());
-        let log = self.log.take().unwrap().join().unwrap();
+    fn end(self) {
+        let log = self.0.terminate();
         assert!(log.iter().any(|line| line.contains("\"shut down\"")), "{log:?}");
         assert!(!log.iter().any(|line| line.contains("panic")), "{log:?}");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It has ended already where the test went well.
-        let _ = self.process.kill();
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::assessment::{Assessment, DecisionAction, Label};
+use crate::assessment::{Assessment, DecisionAction, Evidence, EvidenceTarget, Label};
 use crate::dispatch::{DepartmentRole, DepartmentSuggestion};
 use crate::request::{Field, RequestText};
 
@@ -60,10 +60,7 @@ pub(super) fn write(out: &mut impl Write, request: &RequestText, answer: &Assess
         };
         line(out, heading, heading_en, &suggested(department))?;
     }
-    for (position, span) in answer.evidence.iter().enumerate() {
-        let (heading, heading_en) = if position == 0 { ("依据", "evidence") } else { ("", "") };
-        line(out, heading, heading_en, &format!("「{}」", cut(&span.text, QUOTE_WIDTH)))?;
-    }
+    write_evidence(out, &answer.evidence)?;
     let (action, style) = match answer.decision.action {
         DecisionAction::Accept => ("自动派单 accept", ACCEPT),
         DecisionAction::Review => ("人工复核 review", REVIEW),
@@ -76,6 +73,23 @@ pub(super) fn write(out: &mut impl Write, request: &RequestText, answer: &Assess
     );
     line(out, "版本", "versions", &format!("{FAINT}{versions}{FAINT:#}"))?;
     writeln!(out)
+}
+
+/// Writes the words that carried the category, and those that carried the lead where they are others.
+fn write_evidence(out: &mut impl Write, evidence: &[Evidence]) -> io::Result<()> {
+    let of = |target| -> Vec<&str> {
+        evidence.iter().filter(|span| span.target == target).map(|span| span.text.as_str()).collect()
+    };
+    let (category, lead) = (of(EvidenceTarget::Category), of(EvidenceTarget::Lead));
+    let lead = if lead == category { Vec::new() } else { lead };
+    for (heading, heading_en, spans) in [("依据", "evidence", category), ("主办依据", "lead since", lead)]
+    {
+        for (position, span) in spans.into_iter().enumerate() {
+            let (heading, heading_en) = if position == 0 { (heading, heading_en) } else { ("", "") };
+            line(out, heading, heading_en, &format!("「{}」", cut(span, QUOTE_WIDTH)))?;
+        }
+    }
+    Ok(())
 }
 
 fn line(out: &mut impl Write, heading: &str, heading_en: &str, content: &str) -> io::Result<()> {

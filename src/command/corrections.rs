@@ -49,11 +49,10 @@ fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
 fn read_words(path: &Path) -> anyhow::Result<HashMap<String, RequestWords>> {
     let table = Table::read(path)?;
     table.require_columns(["id", "text"])?;
-    let masked = |words: &str| privacy::mask(words, &privacy::find(words));
     let rows = table.map_rows(|row| {
         let id = row.value("id")?.ok_or("id is empty")?;
         let (title, text) = row.title_and_text("title", "text")?;
-        Ok((id, RequestWords { title: masked(title), text: masked(text) }))
+        Ok((id, RequestWords { title: privacy::masked(title), text: privacy::masked(text) }))
     })?;
     Ok(rows.into_iter().collect())
 }

@@ -32,7 +32,7 @@ pub const SUPPORTING_PROBABILITY: f32 = 0.05;
 const RULE_WEIGHT: f32 = 0.15;
 /// How likely it is that another department leads than the one that a binding rule names.
 const DOUBT_OF_BINDING: f32 = 0.02;
-/// So many departments that help, by rule or by what the model has learned, must be called together.
+/// So many departments that help by what the model has learned must be called together.
 const WHISTLE_SUPPORTING: usize = 2;
 
 /// What is known about one request.
@@ -187,6 +187,7 @@ pub fn suggest(directory: &Directory, input: &DispatchInput<'_>) -> Suggestion {
             (candidate.learned, candidate.helps) = (true, true);
         }
     }
+    let helping = candidates.iter().filter(|candidate| candidate.helps).count();
     sort_by_probability(&mut candidates);
     let lead = candidates.iter().position(|candidate| match binding {
         Some(lead) => candidate.department.id == lead,
@@ -213,7 +214,6 @@ pub fn suggest(directory: &Directory, input: &DispatchInput<'_>) -> Suggestion {
     let local =
         others.iter().position(|other| !other.is_functional()).map(|position| others.remove(position));
 
-    let helping = others.iter().filter(|other| other.helps).count();
     let unit =
         territorial(input, local.as_ref().or(asked_for(directory, input, &agreeing).as_ref()), &agreeing);
     let leadership = input.policy.map_or(Leadership::Functional, |policy| policy.lead);
@@ -736,6 +736,7 @@ mod tests {
         gas.then.supporting = vec!["fire".into(), "emergency".into()];
         gas.then.time_limits = TimeLimits::from([("urgent".to_owned(), 2)]);
         gas.then.clause = Some(Clause { id: "7.1".into(), text: "燃气泄漏".into() });
+        gas.then.whistle = true;
         let suggestion = with_rules(&[&gas], None);
         assert!(suggestion.whistle);
         assert_eq!(suggestion.time_limit_hours, Some(2));

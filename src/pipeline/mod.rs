@@ -15,7 +15,6 @@ use crate::dispatch::{
 };
 use crate::encoder::Threads;
 use crate::error::Result;
-use crate::privacy;
 use crate::request::{Field, RequestError, RequestText, Requester, Violation};
 use crate::taxonomy::Taxonomy;
 use crate::terms::{
@@ -386,11 +385,7 @@ fn fields(text: &RequestText) -> [&str; 2] {
 
 /// The words of a field with personal data masked, if that is asked for.
 fn masked(request: &CitizenRequest, field: Field) -> String {
-    if !request.mask {
-        return String::new();
-    }
-    let words = request.text.original(field);
-    privacy::mask(words, &privacy::find(words))
+    if request.mask { request.text.masked(field) } else { String::new() }
 }
 
 /// The spans that carried the category and the lead that the model has learned.

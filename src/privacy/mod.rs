@@ -81,6 +81,11 @@ pub fn find(text: &str) -> Vec<PersonalSpan> {
     spans
 }
 
+/// The text with all personal data that is found masked.
+pub fn masked(text: &str) -> String {
+    mask(text, &find(text))
+}
+
 /// The text with each character of the spans replaced by `*`, so that offsets stay valid (character for character).
 pub fn mask(text: &str, spans: &[PersonalSpan]) -> String {
     let mut masked: Vec<char> = text.chars().collect();

@@ -78,7 +78,7 @@ impl RecordKeeper {
             None => self.suggested(&message.request_id).await?.unwrap_or_default(),
         };
         let decided = message.decided.unwrap_or_default();
-        let masked = |words: String| some(words).map(|words| privacy::mask(&words, &privacy::find(&words)));
+        let masked = |words: String| some(words).map(|words| privacy::masked(&words));
         Ok(Correction {
             request_id: message.request_id,
             suggested,

@@ -243,12 +243,12 @@ transport = { "乙" = 1 }
             .replace("[\"甲\", \"乙\"]", "[\"甲\", \"\"]")
             .replace("\"甲\" = 0.9", "\"甲\" = 0.8");
         let expected = [
-            (1, "version is empty"),
-            (6, "unknown key `colour`"),
-            (12, "unknown key `weight`"),
+            (1, "version is empty; write it"),
+            (6, "unknown key `colour`; remove it or correct its spelling"),
+            (12, "unknown key `weight`; remove it or correct its spelling"),
             (18, "id `Trans-port` is not in lower snake case ASCII, such as `labor_social_security`"),
-            (20, "`Transport` already stands for `housing`"),
-            (21, "scope is empty"),
+            (20, "`Transport` already stands for `housing`; remove it from one of them"),
+            (21, "scope is empty; write it"),
             (26, "crosswalk of `two` has no row for category `Trans-port`"),
             (28, "labels of `two`: a label is empty"),
             (31, "row `housing` names the unknown label `乙`"),
@@ -263,7 +263,9 @@ transport = { "乙" = 1 }
     #[test]
     fn an_id_given_twice_is_told_where_it_comes_again() {
         let text = SMALL.replace("id = \"transport\"", "id = \"housing\"");
-        assert!(faults(&text).contains(&(16, "id `housing` is given twice".to_owned())));
+        assert!(
+            faults(&text).contains(&(16, "id `housing` is given twice; rename or remove one".to_owned()))
+        );
     }
 
     #[test]

@@ -6,17 +6,19 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
 use candle_core::{Device, Tensor};
 use jiesu::city::{City, CityFiles};
 use jiesu::classifier::{HeadConfig, ModelConfig, Pooling, Problem, SequenceClassifier};
 use jiesu::encoder::BertConfig;
-use jiesu::error::Result;
+
 use jiesu::label::LabelSet;
 use jiesu::live::Source;
 use jiesu::registry::ModelFiles;
 use jiesu::taxonomy::Taxonomy;
 use serde_json::Value;
+use tonic::transport::Endpoint;
 
 pub(crate) mod texts;
 
@@ -134,11 +136,11 @@ impl Tiny {
 }
 
 impl Source for Tiny {
-    fn load_model(&self) -> Result<SequenceClassifier> {
+    fn load_model(&self) -> jiesu::error::Result<SequenceClassifier> {
         Ok(SequenceClassifier::load(&ModelFiles::folder(self.model.path())?)?)
     }
 
-    fn load_city(&self) -> Result<City> {
+    fn load_city(&self) -> jiesu::error::Result<City> {
         City::load(&self.city)
     }
 
@@ -152,7 +154,9 @@ pub(crate) struct Served {
     process: Child,
     /// Where it listens, by the message that says so.
     addresses: HashMap<String, String>,
-    _model: tempfile::TempDir,
+    /// What it says after that. Somebody must read it, or the service would wait for that.
+    log: Option<JoinHandle<Vec<String>>>,
+    model: tempfile::TempDir,
 }
 
 impl Served {
@@ -160,23 +164,31 @@ impl Served {
     pub(crate) fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let model = tempfile::tempdir().unwrap();
         write_bundle(model.path(), &tiny_config());
+        Self::start_with(model, arguments, environment)
+    }
+
+    /// Starts it with the model in this folder, which may hold none.
+    pub(crate) fn start_with(
+        model: tempfile::TempDir,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_jiesu"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--model"]);
         command.arg(model.path()).args(arguments).env("RUST_LOG", "info");
         command.envs(environment.iter().copied()).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-        let mut served = Self { process, addresses: HashMap::new(), _model: model };
-        while !served.addresses.contains_key("serving") {
-            let line: Value = serde_json::from_str(&log.next().unwrap().unwrap()).unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let mut addresses = HashMap::new();
+        while !addresses.contains_key("serving") {
+            let line: Value = serde_json::from_str(&log.next().unwrap()).unwrap();
             let fields = ["message", "address"].map(|field| line["fields"][field].as_str());
             if let [Some(message), Some(address)] = fields {
-                served.addresses.insert(message.to_owned(), address.to_owned());
+                addresses.insert(message.to_owned(), address.to_owned());
             }
         }
-        // A log that nobody reads would stop the service.
-        std::thread::spawn(move || log.for_each(drop));
-        served
+        let log = std::thread::spawn(move || log.collect());
+        Self { process, addresses, log: Some(log), model }
     }
 
     /// Where it listens, by the message of the log that says so.
@@ -184,11 +196,27 @@ impl Served {
         &self.addresses[message]
     }
 
-    /// Asks it to end, and waits.
-    pub(crate) fn terminate(mut self) {
+    /// Where it answers calls.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        Endpoint::from_shared(format!("http://{}", self.address("serving"))).unwrap()
+    }
+
+    /// The folder of its model.
+    pub(crate) fn model(&self) -> &Path {
+        self.model.path()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// Asks it to end, waits, and returns what it has said since it serves.
+    pub(crate) fn terminate(mut self) -> Vec<String> {
+        self.signal("-TERM");
         assert!(self.process.wait().unwrap().success());
+        self.log.take().unwrap().join().unwrap()
     }
 }
 

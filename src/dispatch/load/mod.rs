@@ -247,7 +247,10 @@ impl Known<'_> {
         let id = category.get_ref();
         if self.taxonomy.category(id).is_none() {
             let ids = self.taxonomy.categories.iter().map(|category| category.id.as_str());
-            checker.fault(category.span(), format!("unknown category `{id}`{}", closest(id, ids)));
+            let hint = closest(id, ids);
+            let hint =
+                if hint.is_empty() { "; name the id of one of the taxonomy's categories" } else { &hint };
+            checker.fault(category.span(), format!("unknown category `{id}`{hint}"));
         }
     }
 
