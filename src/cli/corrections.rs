@@ -26,7 +26,7 @@ pub enum CorrectionsTask {
 #[command(after_help = "Examples:
   jiesu corrections export --records /var/lib/jiesu --output corrections.jsonl
   jiesu corrections export --records /var/lib/jiesu --texts history.csv --output corrections.jsonl
-  jiesu train corrections.jsonl --heads category,department …")]
+  jiesu train corrections.jsonl --base models/base --label-column category --head department=department --output models/mine")]
 pub struct ExportArgs {
     /// Folder that the service keeps its records in; it may be running.
     #[arg(long, value_name = "DIR", env = "JIESU_RECORDS")]
