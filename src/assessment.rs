@@ -240,6 +240,8 @@ impl Assessment {
     #[must_use]
     pub fn with_counts(mut self, categories: usize, departments: usize) -> Self {
         self.categories.truncate(categories);
+        // A territorial unit that leads is none of them.
+        let departments = departments + usize::from(self.leadership == Leadership::Territorial);
         let mut functional = 0;
         self.departments.retain(|department| {
             functional += usize::from(department.role != DepartmentRole::Territorial);

@@ -47,11 +47,10 @@ impl City {
     pub fn load(files: &CityFiles) -> Result<Self> {
         let taxonomy = files.load_taxonomy()?;
         let directory = files.load_directory(&taxonomy)?;
+        let known = |id: &str| taxonomy.risks.iter().any(|risk| risk.id == id);
         let risk_rules = match &files.risk_rules {
-            Some(file) => {
-                Arc::new(RiskRules::load(file, |id| taxonomy.risks.iter().any(|risk| risk.id == id))?)
-            }
-            None => RiskRules::built_in(),
+            Some(file) => Arc::new(RiskRules::load(file, known)?),
+            None => RiskRules::built_in_for(known),
         };
         Ok(Self { taxonomy, directory, risk_rules })
     }

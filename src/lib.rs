@@ -67,3 +67,4 @@ pub mod terms;
 pub mod tokenizer;
 pub mod train;
 pub mod trial;
+mod whole_file;

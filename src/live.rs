@@ -2,7 +2,8 @@
 //!
 //! A request is answered by the pipeline that it was checked against, whatever is in use by then. Where the model fails
 //! on a batch, each of its requests is asked alone, and those that fail again are answered by rules; [`Live::mend`] then
-//! loads the model anew. Who calls it, and how often, is left to the server.
+//! tries the model on a request that is known, and loads it anew if it fails there too. Who calls it, and how often, is
+//! left to the server.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -15,6 +16,8 @@ use crate::encoder::Threads;
 use crate::error::{Error, Result};
 use crate::pipeline::{Assess, CitizenRequest, Pipeline};
 
+/// What a model that works can answer.
+const PROBE: &str = "路灯不亮，请安排维修";
 /// How long to wait before a model that could not be loaded is tried again, at first and at most.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
@@ -41,8 +44,10 @@ pub trait Source: Send + Sync + 'static {
 pub struct Live {
     source: Box<dyn Source>,
     now: RwLock<Now>,
-    /// Held while something is loaded: one at a time.
-    loading: Mutex<Retry>,
+    /// Held while the city's files are read and put in place, and while a model is put in place: one change at a time.
+    changing: Mutex<()>,
+    /// Held while the model is mended, which may take as long as a download.
+    mending: Mutex<Retry>,
 }
 
 #[derive(Debug, Clone)]
@@ -103,7 +108,12 @@ impl Live {
         };
         let now = Now { pipeline: Arc::new(pipeline), generation: 0, model };
         let retry = Retry { due: Instant::now() + FIRST_RETRY, wait: FIRST_RETRY };
-        Ok(Self { source: Box::new(source), now: RwLock::new(now), loading: Mutex::new(retry) })
+        Ok(Self {
+            source: Box::new(source),
+            now: RwLock::new(now),
+            changing: Mutex::default(),
+            mending: Mutex::new(retry),
+        })
     }
 
     /// The pipeline in use, and its generation: what was answered in another one may be answered otherwise now.
@@ -117,12 +127,20 @@ impl Live {
         self.now().model
     }
 
+    /// The request that is asked first of all, to see whether there are answers.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    pub fn probe(&self) -> Result<CitizenRequest> {
+        Ok(self.pipeline().0.request("", PROBE, "")?)
+    }
+
     /// Reads the city's files again. Blocks as long as that takes.
     ///
     /// # Errors
     /// If they do not hold together, by themselves or with the model; what is in use stays.
     pub fn reload(&self) -> Result<Arc<Pipeline>> {
-        let _one_at_a_time = self.loading();
+        let _one_at_a_time = lock(&self.changing);
         let city = self.source.load_city()?;
         let pipeline = match self.pipeline().0.model() {
             Some(model) => Pipeline::new(Arc::clone(model), city)?,
@@ -130,39 +148,57 @@ impl Live {
         };
         let pipeline = Arc::new(pipeline);
         self.change(|now| now.pipeline = Arc::clone(&pipeline));
+        let (taxonomy, directory) = (&pipeline.taxonomy().version, &pipeline.directory().version);
+        let risk_rules = &pipeline.city().risk_rules.version;
+        tracing::info!(taxonomy, directory, risk_rules, "the city's files were read again");
         Ok(pipeline)
     }
 
     /// Looks after the model: notes whether its files are there, and loads it where it is missing, has failed, or has
     /// come back. Blocks as long as that takes; does nothing most of the time.
     pub fn mend(&self) {
-        let mut retry = self.loading();
-        let (present, state) = (self.source.has_model(), self.model_state());
-        match (state, present) {
-            (ModelState::Works, true) | (ModelState::FilesMissing, false) => return,
-            (ModelState::Works, false) => {
+        let mut retry = lock(&self.mending);
+        let present = self.source.has_model();
+        match self.model_state() {
+            ModelState::Works if present => return,
+            ModelState::Works => {
                 tracing::error!("the model's files are gone; answering from memory until they are back");
-                self.change(|now| now.model = ModelState::FilesMissing);
-                return;
+                return self.change(|now| now.model = ModelState::FilesMissing);
             }
-            (ModelState::FilesMissing | ModelState::Failed | ModelState::Missing, _) => {}
+            ModelState::FilesMissing if !present => return,
+            ModelState::Failed if works(&self.pipeline().0) => {
+                tracing::info!("the model works; rules answer only what it fails on");
+                return self.change(|now| now.model = ModelState::Works);
+            }
+            ModelState::FilesMissing | ModelState::Failed | ModelState::Missing => {}
         }
         if Instant::now() < retry.due {
             return;
         }
-        let city = self.pipeline().0.city().clone();
-        match self.source.load_model().and_then(|model| Pipeline::new(model, city)) {
-            Ok(pipeline) => {
-                self.change(|now| (now.pipeline, now.model) = (Arc::new(pipeline), ModelState::Works));
+        match self.load_model() {
+            Ok(()) => {
                 tracing::info!("the model is back");
                 retry.wait = FIRST_RETRY;
             }
             Err(error) => {
-                tracing::warn!(error = %chain(&error), retry_seconds = retry.wait.as_secs(), "the model still cannot be loaded");
+                let error = chain(&error);
+                tracing::warn!(error, retry_seconds = retry.wait.as_secs(), "the model still cannot be used");
                 retry.wait = (2 * retry.wait).min(LAST_RETRY);
             }
         }
         retry.due = Instant::now() + retry.wait;
+    }
+
+    /// Loads the model and puts it in place, if it works.
+    fn load_model(&self) -> Result<()> {
+        let model = Arc::new(self.source.load_model()?);
+        let _one_at_a_time = lock(&self.changing);
+        let city = self.pipeline().0.city().clone();
+        let pipeline = Arc::new(Pipeline::new(model, city)?);
+        let probe = pipeline.request("", PROBE, "")?;
+        attempt(&pipeline, &[probe], Threads::One)?;
+        self.change(|now| (now.pipeline, now.model) = (pipeline, ModelState::Works));
+        Ok(())
     }
 
     /// Asks the model about each request alone if it fails on all together, and the rules where it fails again.
@@ -177,14 +213,17 @@ impl Live {
             Err(error) => error,
         };
         if let [_] = requests {
-            self.note_failure(&error);
+            self.note_failure(pipeline, &error);
             return pipeline.by_rules(requests, Degradation::ModelFailed);
         }
         requests.chunks(1).flat_map(|request| self.assess_by(pipeline, request, threads)).collect()
     }
 
-    fn note_failure(&self, error: &Error) {
-        if self.model_state() == ModelState::Failed {
+    fn note_failure(&self, pipeline: &Pipeline, error: &Error) {
+        let Now { pipeline: current, model, .. } = self.now().clone();
+        // A model that has been replaced since says nothing of the one in use.
+        let replaced = !std::ptr::eq(pipeline, &raw const *current);
+        if replaced || model == ModelState::Failed {
             return;
         }
         tracing::error!(error = %chain(error), "the model failed; answering by rules what it fails on");
@@ -200,10 +239,6 @@ impl Live {
     fn now(&self) -> RwLockReadGuard<'_, Now> {
         // Nothing panics while it holds the lock.
         self.now.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn loading(&self) -> MutexGuard<'_, Retry> {
-        self.loading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -225,6 +260,17 @@ impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Live").field("now", &self.now).finish_non_exhaustive()
     }
+}
+
+/// Takes a lock that nothing panics under.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether the model answers a request that it should.
+fn works(pipeline: &Arc<Pipeline>) -> bool {
+    let probe = pipeline.request("", PROBE, "");
+    probe.is_ok_and(|probe| attempt(pipeline, &[probe], Threads::One).is_ok())
 }
 
 /// Asks the model; a panic is an error too.

@@ -4,6 +4,7 @@
 //! answers are the same to the last bit. The file is less than half as large, and there is less to read.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -14,6 +15,7 @@ use crate::registry::{
     CALIBRATION_FILE, CONFIG_FILE, ModelFiles, NGRAMS_FILE, RegistryError, SAFETENSORS_FILE,
     TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE, WeightFiles,
 };
+use crate::whole_file;
 
 /// What is taken over as it is, where the bundle has it.
 const COPIED_FILES: [&str; 8] = [
@@ -129,16 +131,13 @@ fn open_output(output: &Path) -> Result<(), QuantizeError> {
 
 /// Writes all files, or none.
 fn write(output: &Path, contents: &[(&str, Vec<u8>)]) -> Result<(), QuantizeError> {
-    // Under other names first: a disk may be full.
-    let aside = |file: &str| output.join(format!("{file}.new"));
     let written = contents.iter().try_for_each(|(file, content)| {
-        let (aside, path) = (aside(file), output.join(file));
-        fs::write(&aside, content)
-            .and_then(|()| fs::rename(&aside, &path))
+        let path = output.join(file);
+        whole_file::write(&path, |file| file.write_all(content))
             .map_err(|source| QuantizeError::Write { path, source })
     });
     if written.is_err() {
-        for path in contents.iter().flat_map(|(file, _)| [aside(file), output.join(file)]) {
+        for path in contents.iter().map(|(file, _)| output.join(file)) {
             // What was not written cannot be removed.
             let _ = fs::remove_file(path);
         }

@@ -5,13 +5,13 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 use jiesu::records::{
     Correction, CorrectionFilter, CorrectionReader, CorrectionReason, CorrectionVersions, DecidedDispatch,
-    DecisionLimits, MIN_DECISION_BYTES, Records, RecordsError, SuggestedDispatch,
+    DecisionLimits, MIN_DECISION_BYTES, Records, RecordsError, SuggestedDispatch, Suggestion,
 };
 
 /// Where the child records.
@@ -21,6 +21,8 @@ const FROM: &str = "RECORDS_TEST_FROM";
 const REQUESTS: usize = 10_000;
 const KILLS: usize = 6;
 const IN_FLIGHT: usize = 512;
+/// How long a child may take, and an answer.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 const LIMITS: DecisionLimits =
     DecisionLimits { max_age: Duration::from_secs(3_600), max_bytes: MIN_DECISION_BYTES };
@@ -58,9 +60,9 @@ fn child_that_records() {
         free.send(()).unwrap();
     }
     for number in from.parse().unwrap()..REQUESTS {
-        places.recv().unwrap();
+        places.recv_timeout(DEADLINE).unwrap();
         let free = free.clone();
-        records.corrections().record(correction(number), move |result| {
+        records.corrections().record(correction(number), Suggestion::Stated, move |result| {
             result.unwrap();
             println!("\nacknowledged {number}");
             free.send(()).unwrap();
@@ -79,22 +81,45 @@ fn child(dir: &Path, from: usize) -> Command {
     child
 }
 
+/// A process that does not outlive the test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // One that has ended cannot be killed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Lets a child record from `from` on, and kills it once it has acknowledged `enough`, or all; gives the numbers.
 fn acknowledged_before_the_kill(dir: &Path, from: usize, enough: usize) -> Vec<usize> {
-    let mut child = child(dir, from).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    let (mut numbers, mut line) = (Vec::new(), String::new());
+    let mut child = Killed(child(dir, from).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
+    let mut output = BufReader::new(child.0.stdout.take().unwrap());
+    let (sender, lines) = channel();
+    let reader = std::thread::spawn(move || {
+        let mut line = String::new();
+        while output.read_line(&mut line).unwrap() > 0 {
+            sender.send(std::mem::take(&mut line)).unwrap();
+        }
+    });
+    let (mut numbers, started) = (Vec::new(), Instant::now());
     // Goes on after the kill, with what the pipe still holds.
-    while output.read_line(&mut line).unwrap() > 0 {
+    loop {
+        let left = DEADLINE.saturating_sub(started.elapsed());
+        let line = match lines.recv_timeout(left) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => panic!("{} were acknowledged in time", numbers.len()),
+        };
         if let Some(number) = line.strip_suffix('\n').and_then(|line| line.strip_prefix("acknowledged ")) {
             numbers.push(number.parse().unwrap());
         }
         if numbers.len() == enough || line == "done\n" {
-            child.kill().unwrap();
+            child.0.kill().unwrap();
         }
-        line.clear();
     }
-    child.wait().unwrap();
+    reader.join().unwrap();
     numbers
 }
 
@@ -158,8 +183,10 @@ fn a_disk_that_is_full_costs_nothing_that_was_acknowledged() {
     let ballast = dir.join("ballast");
     let record = |records: &Records, number| {
         let (sender, receiver) = channel();
-        records.corrections().record(correction(number), move |result| sender.send(result).unwrap());
-        receiver.recv().unwrap()
+        records
+            .corrections()
+            .record(correction(number), Suggestion::Stated, move |result| sender.send(result).unwrap());
+        receiver.recv_timeout(DEADLINE).unwrap()
     };
     let records = Records::open(&dir, LIMITS).unwrap();
     record(&records, 0).unwrap();

@@ -180,7 +180,7 @@ async fn classify_text_answers_every_part() {
             if span.field == "title" { "物业" } else { "小區物業亂收費，請打13800138000" };
         let [start, end] = [span.start, span.end].map(|at| usize::try_from(at).unwrap());
         let quoted: String = words.chars().skip(start).take(end - start).collect();
-        assert_eq!(quoted, span.text);
+        assert_eq!(quoted.replace("13800138000", "***********"), span.text);
     }
     let targets: BTreeSet<&str> = assessment.evidence.iter().map(|span| span.target.as_str()).collect();
     assert_eq!(targets, BTreeSet::from(["category", "lead"]));

@@ -1,21 +1,23 @@
 //! `jiesu corrections`: what people decided otherwise, for training and for a look at the rules.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::to_string_pretty;
 
 use crate::cli::corrections::{CorrectionsArgs, CorrectionsTask, ExportArgs, ReportArgs};
 use crate::privacy;
 use crate::records::{
     CorrectionCounts, CorrectionReader, CorrectionReport, DecisionReader, ExportSummary, RequestWords,
+    unix_millis,
 };
 use crate::table::Table;
+use crate::whole_file;
+
+const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
 pub(super) fn run(args: &CorrectionsArgs) -> anyhow::Result<ExitCode> {
     match &args.task {
@@ -29,11 +31,13 @@ fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let words = args.texts.as_deref().map(read_words).transpose()?.unwrap_or_default();
     let ExportSummary { rows, without_text } = match &args.output {
         Some(path) => {
-            let file =
-                File::create_new(path).with_context(|| format!("cannot write `{}`", path.display()))?;
-            let mut out = BufWriter::new(file);
-            let summary = reader.export(&words, &mut out)?;
-            out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+            ensure!(!path.exists(), "`{}` exists\nhint: remove it or name another file", path.display());
+            let mut summary = ExportSummary::default();
+            let written = whole_file::write(path, |file| {
+                summary = reader.export(&words, file).map_err(io::Error::other)?;
+                Ok(())
+            });
+            written.with_context(|| format!("cannot write `{}`", path.display()))?;
             summary
         }
         None => reader.export(&words, &mut anstream::stdout().lock())?,
@@ -54,16 +58,16 @@ fn read_words(path: &Path) -> anyhow::Result<HashMap<String, RequestWords>> {
         let (title, text) = row.title_and_text("title", "text")?;
         Ok((id, RequestWords { title: privacy::masked(title), text: privacy::masked(text) }))
     })?;
-    Ok(rows.into_iter().collect())
+    let mut words = HashMap::new();
+    for (id, row) in rows {
+        let twice = words.insert(id.clone(), row).is_some();
+        ensure!(!twice, "`{}` has several rows with the id `{id}`\nhint: leave one", path.display());
+    }
+    Ok(words)
 }
 
 fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
-    let since = args.days.map(|days| {
-        let begin = SystemTime::now() - Duration::from_secs(u64::from(days) * 24 * 60 * 60);
-        begin
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-    });
+    let since = args.days.map(|days| unix_millis() - i64::from(days) * DAY_MILLIS);
     let totals = DecisionReader::open(&args.records).and_then(|reader| reader.totals(since, None));
     if let Err(error) = &totals {
         anstream::eprintln!("warning: there are no rates: {error}");

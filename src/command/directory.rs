@@ -8,6 +8,7 @@ use serde_json::to_string_pretty;
 use super::{card, load};
 use crate::city::CityFiles;
 use crate::cli::directory::{CheckArgs, DirectoryArgs, DirectoryTask, ExplainArgs, TestArgs};
+use crate::dispatch::Leadership;
 use crate::encoder::Threads;
 use crate::error::Error;
 use crate::fault::FileError;
@@ -80,13 +81,19 @@ fn explain_rules(
             None => "adds to others".to_owned(),
         };
         writeln!(out, "rule `{}` (line {}): {lead}, {weight}", rule.id, rule.line)?;
-        writeln!(out, "    since {}", why.join(", "))?;
+        let why = if why.is_empty() { "nothing that it excludes occurs".to_owned() } else { why.join(", ") };
+        writeln!(out, "    since {why}")?;
         if let Some(clause) = &rule.then.clause {
             writeln!(out, "    clause {} {}", clause.id, clause.text)?;
         }
     }
     if let Some(policy) = pipeline.policy(request, answer) {
-        writeln!(out, "policy `{}`: {:?} lead", policy.id, policy.lead)?;
+        let lead = match policy.lead {
+            Leadership::Functional => "the functional department leads",
+            Leadership::Territorial => "the unit of the area leads",
+            Leadership::Both => "the functional department and the unit of the area are both sent it",
+        };
+        writeln!(out, "policy `{}`: {lead}", policy.id)?;
     }
     writeln!(out)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{load, report};
 use crate::batcher::BatcherConfig;
@@ -31,6 +31,8 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         let address = bound.with_context(|| format!("cannot listen on `{address}` for metrics"))?;
         tracing::info!(%address, "metrics");
     }
+    // From here on: by default a hangup ends a process.
+    let hangup = runtime.block_on(async { signal(SignalKind::hangup()) })?;
     let live = Arc::new(Live::load(load::Named::new(args.model.clone()))?);
     let records = args.records.as_ref().map(|folder| Records::open(folder, limits(args))).transpose()?;
     let serving =
@@ -47,7 +49,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         let listener = TcpListener::bind(args.listen)
             .await
             .with_context(|| format!("cannot listen on `{}`", args.listen))?;
-        tokio::spawn(reload_on_hangup(live));
+        tokio::spawn(reload_on_hangup(hangup, live));
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let shutdown = async move {
@@ -72,19 +74,17 @@ fn limits(args: &ServeArgs) -> DecisionLimits {
 }
 
 /// Reads the city's files again whenever the process is told to.
-async fn reload_on_hangup(live: Arc<Live>) -> std::io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
+async fn reload_on_hangup(mut hangup: Signal, live: Arc<Live>) {
     while hangup.recv().await.is_some() {
         let live = Arc::clone(&live);
-        match tokio::task::spawn_blocking(move || live.reload()).await {
-            Ok(Ok(pipeline)) => {
-                let (taxonomy, directory) = (&pipeline.taxonomy().version, &pipeline.directory().version);
-                let risk_rules = &pipeline.city().risk_rules.version;
-                tracing::info!(taxonomy, directory, risk_rules, "the city's files were read again");
+        // Not one of the threads that check and tokenise.
+        let read = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
+            if let Err(error) = live.reload() {
+                tracing::error!(%error, "the city's files are not used; those before stay");
             }
-            Ok(Err(error)) => tracing::error!(%error, "the city's files are not used; those before stay"),
-            Err(_) => tracing::error!("the city's files could not be read"),
+        });
+        if let Err(error) = read {
+            tracing::error!(%error, "the city's files cannot be read: no thread");
         }
     }
-    Ok(())
 }

@@ -165,15 +165,16 @@ impl AreaIndex {
 
     /// Those of the areas that one name may mean which lie on a line with another place that is named, or all.
     fn narrowed(&self, name: &[usize], others: &[Vec<usize>]) -> Vec<usize> {
-        let others: Vec<usize> =
-            others.iter().filter(|other| other.len() == 1).map(|other| other[0]).collect();
+        // What holds all that the name may mean, as the whole city does, tells nothing.
+        let tells = |&other: &usize| !name.iter().all(|&area| self.lies_in(area, other));
+        let others = others.iter().filter(|other| other.len() == 1).map(|other| other[0]);
+        let others: Vec<usize> = others.filter(tells).collect();
         let fits = |&&area: &&usize| {
             others
                 .iter()
                 .any(|&other| other != area && (self.lies_in(area, other) || self.lies_in(other, area)))
         };
         let narrowed: Vec<usize> = name.iter().filter(fits).copied().collect();
-        // The whole city is on a line with everything and tells nothing.
         if narrowed.is_empty() { name.to_vec() } else { narrowed }
     }
 

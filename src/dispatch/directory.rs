@@ -7,6 +7,7 @@ use super::grassroots::GrassrootsCap;
 use super::policy::Policy;
 use super::rule::{Facts, Rule, RuleWords, TimeLimits};
 use crate::fault::{FileError, LabelIndex};
+use crate::request::normalize_words;
 use crate::taxonomy::Taxonomy;
 
 /// Id of the department that stands for whichever street or township a request belongs to (属地).
@@ -113,7 +114,8 @@ impl Directory {
         self.assignments.iter().find(|assignment| assignment.category == category)
     }
 
-    /// The areas that a caller may mean: the one with this id, or else those with this name or alias.
+    /// The areas that a caller may mean: the one with this id, or else those with this name or alias, or whose unit has
+    /// this name; in either script.
     pub fn areas_called(&self, hint: &str) -> Vec<&Area> {
         self.places_called(hint).into_iter().map(|place| &self.areas[place]).collect()
     }
@@ -146,13 +148,16 @@ impl Directory {
     }
 
     fn places_called(&self, hint: &str) -> Vec<usize> {
-        let hint = hint.trim();
+        let hint = normalize_words(hint);
+        if hint.is_empty() {
+            return Vec::new();
+        }
         if let Some(place) = self.areas.iter().position(|area| area.id == hint) {
             return vec![place];
         }
         let bears = |area: &Area| {
-            let mut names = [&area.name, &area.name_en].into_iter().chain(&area.aliases);
-            names.any(|name| name.trim().eq_ignore_ascii_case(hint))
+            let mut names = [&area.name, &area.name_en].into_iter().chain(&area.aliases).chain(&area.unit);
+            names.any(|name| name.trim().eq_ignore_ascii_case(&hint) || normalize_words(name) == hint)
         };
         (0..self.areas.len()).filter(|&place| bears(&self.areas[place])).collect()
     }
@@ -226,6 +231,8 @@ population = 4200
             directory.areas_called(hint).into_iter().map(|area| area.id.as_str()).collect()
         };
         assert_eq!(called(" 北京市朝阳区\n"), ["beijing.chaoyang"]);
+        assert_eq!(called("朝陽區"), ["beijing.chaoyang"], "in either script");
+        assert_eq!(called("朝阳区人民政府"), ["beijing.chaoyang"], "by its unit");
         assert_eq!(called("beijing.haidian"), ["beijing.haidian"], "an id comes before an alias");
         assert_eq!(called("新城街道"), ["beijing.chaoyang.new", "beijing.haidian.new"]);
         assert!(called("朝").is_empty() && called("").is_empty());
@@ -242,6 +249,11 @@ population = 4200
 
     #[test]
     fn words_place_a_request_as_exactly_as_they_can() {
+        assert_eq!(
+            placed("", "北京市，朝阳区新城街道停水"),
+            ("Text beijing.chaoyang.new".into(), vec![]),
+            "the city tells nothing of which"
+        );
         assert_eq!(placed("", "海淀区新城街道北社区停水"), ("Text beijing.haidian.new.north".into(), vec![]));
         assert_eq!(placed("", "北里停水"), ("Text beijing.haidian.new.north".into(), vec![]));
         assert_eq!(placed("", "我住在新城街道，就在海淀区"), ("Text beijing.haidian.new".into(), vec![]));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::assessment::{Assessment, Degradation};
 use crate::classifier::HeadConfig;
-use crate::dispatch::{DepartmentRole, DispatchInput, LOCAL, suggest};
+use crate::dispatch::{DepartmentRole, DepartmentSuggestion, DispatchInput, LOCAL, suggest};
 use crate::encoder::Threads;
 use crate::error::Result;
 use crate::pipeline::{Assess, CitizenRequest, Pipeline};
@@ -98,7 +98,11 @@ fn probabilities(pipeline: &Pipeline, head: &HeadConfig, answer: &Assessment) ->
         if nobody && meaning.id == LOCAL {
             return 1.0;
         }
-        let unit = answer.departments.iter().find(|unit| unit.id == meaning.id);
+        // Where the area is known, its unit stands for the label.
+        let stands_for = |unit: &&DepartmentSuggestion| {
+            unit.id == meaning.id || meaning.id == LOCAL && unit.role == DepartmentRole::Territorial
+        };
+        let unit = answer.departments.iter().find(stands_for);
         unit.map_or(0.0, |unit| unit.probability)
     };
     head.labels.iter().map(probability).collect()

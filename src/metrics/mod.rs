@@ -179,6 +179,8 @@ pub fn model(name: &str, revision: &str, precision: &'static str) {
             ("revision", revision.to_owned().into()),
             ("precision", precision.into()),
         ];
+        // The one before answers no more.
+        metrics.model.clear();
         metrics.model.get_or_create(&labels).set(1);
     });
 }

@@ -2,6 +2,8 @@
 //!
 //! Without a model, or where it fails, risk rules and the directory's rules still answer; see [`Pipeline::by_rules`].
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -181,7 +183,7 @@ impl Pipeline {
         let single = |head| self.holding(classification, head).into_iter().next();
         let (kind, urgency) = (single(KIND_HEAD), single(URGENCY_HEAD));
         let groups = self.holding(classification, GROUPS_HEAD);
-        let alarms = self.alarms(&request.text);
+        let alarms = self.alarms(request);
         let risks = self.risks(classification, &alarms);
 
         let known = known(request, [categories.first(), kind.as_ref(), urgency.as_ref()], [&risks, &groups]);
@@ -191,6 +193,7 @@ impl Pipeline {
 
         let area = |place: usize, source| AreaReference::new(&self.directory().areas[place], source);
         let source = request.placement.area.map_or(AreaSource::Text, |(_, source)| source);
+        let answered = self.model.as_ref().filter(|_| classification.is_some());
         Assessment {
             decision: self.decision(&categories, urgency.as_ref(), &risks, &suggestion.doubts),
             category: categories.first().cloned(),
@@ -205,9 +208,9 @@ impl Pipeline {
             time_limit: suggestion.time_limit_hours.map(|hours| Duration::from_secs(u64::from(hours) * 3600)),
             rules: rules.into_iter().map(FiredRule::from).collect(),
             risk_alarms: alarms,
-            evidence: evidence(&request.text, classification),
-            model: self.model.as_ref().map(|model| model.name().to_owned()).unwrap_or_default(),
-            model_revision: self.model.as_ref().map(|model| model.revision().to_owned()).unwrap_or_default(),
+            evidence: evidence(request, classification),
+            model: answered.map(|model| model.name().to_owned()).unwrap_or_default(),
+            model_revision: answered.map(|model| model.revision().to_owned()).unwrap_or_default(),
             taxonomy_version: self.taxonomy().version.clone(),
             directory_version: self.directory().version.clone(),
             risk_rules_version: self.city.risk_rules.version.clone(),
@@ -270,13 +273,14 @@ impl Pipeline {
     }
 
     /// What the risk rules find in the words.
-    fn alarms(&self, text: &RequestText) -> Vec<RiskAlarm> {
+    fn alarms(&self, request: &CitizenRequest) -> Vec<RiskAlarm> {
         let in_field = |field: Field| {
-            self.city.risk_rules.find(text.normalized(field)).into_iter().filter_map(move |alarm| {
-                let chars = text.original_chars(field, alarm.span)?;
-                let words = text.original(field).chars().skip(chars.start).take(chars.len()).collect();
+            let found = self.city.risk_rules.find(request.text.normalized(field));
+            found.into_iter().filter_map(move |alarm| {
+                let chars = request.text.original_chars(field, alarm.span)?;
                 let (start, end) = (chars.start, chars.end);
-                Some(RiskAlarm { risk: alarm.risk, rule: alarm.rule, field, start, end, text: words })
+                let text = quote(request, field, chars);
+                Some(RiskAlarm { risk: alarm.risk, rule: alarm.rule, field, start, end, text })
             })
         };
         [Field::Title, Field::Text].into_iter().flat_map(in_field).collect()
@@ -389,22 +393,28 @@ fn masked(request: &CitizenRequest, field: Field) -> String {
 }
 
 /// The spans that carried the category and the lead that the model has learned.
-fn evidence(text: &RequestText, classification: Option<&Classification>) -> Vec<Evidence> {
+fn evidence(request: &CitizenRequest, classification: Option<&Classification>) -> Vec<Evidence> {
     let Some(classification) = classification else { return Vec::new() };
     let targets = [(CATEGORY_HEAD, EvidenceTarget::Category), (DEPARTMENT_HEAD, EvidenceTarget::Lead)];
-    let of_head =
-        |(head, target)| classification.evidence(head).iter().map(move |span| quote(text, span, target));
+    let of_head = |(head, target)| {
+        classification.evidence(head).iter().map(move |EvidenceSpan { field, chars, weight }| Evidence {
+            field: *field,
+            start: chars.start,
+            end: chars.end,
+            text: quote(request, *field, chars.clone()),
+            weight: *weight,
+            target,
+        })
+    };
     targets.into_iter().flat_map(of_head).collect()
 }
 
-fn quote(text: &RequestText, span: &EvidenceSpan, target: EvidenceTarget) -> Evidence {
-    let words = text.original(span.field).chars().skip(span.chars.start).take(span.chars.len()).collect();
-    Evidence {
-        field: span.field,
-        start: span.chars.start,
-        end: span.chars.end,
-        text: words,
-        weight: span.weight,
-        target,
-    }
+/// These characters of the words, masked if the caller wants none that are not.
+fn quote(request: &CitizenRequest, field: Field, chars: Range<usize>) -> String {
+    let words = if request.mask {
+        Cow::Owned(request.text.masked(field))
+    } else {
+        Cow::Borrowed(request.text.original(field))
+    };
+    words.chars().skip(chars.start).take(chars.len()).collect()
 }

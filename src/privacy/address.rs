@@ -58,20 +58,41 @@ struct Step {
     bytes: Range<usize>,
 }
 
+/// Most levels that lead to a dwelling.
+const MOST_LEVELS: usize = 8;
+
 /// Every exact address found, in canonical characters.
 pub(super) fn find(canonical: &Canonical) -> Vec<Range<usize>> {
     let text = canonical.text();
     let dashed: Vec<Range<usize>> = dashed(text).collect();
-    let mut chains: Vec<Vec<Step>> = Vec::new();
     // The last part of `3-2-501室` is no room of its own.
-    for step in steps(text).filter(|step| !dashed.iter().any(|dashed| dashed.contains(&step.bytes.start))) {
+    let in_dashed = |at: usize| {
+        let later = dashed.partition_point(|dashed| dashed.end <= at);
+        dashed.get(later).is_some_and(|dashed| dashed.contains(&at))
+    };
+    let steps: Vec<Step> = steps(text).filter(|step| !in_dashed(step.bytes.start)).collect();
+    let mut chains: Vec<Vec<Step>> = Vec::new();
+    for step in &steps {
         match chains.last_mut() {
-            Some(chain) if chain.last().is_some_and(|last| follows(text, last, &step)) => chain.push(step),
-            _ => chains.push(vec![step]),
+            Some(chain)
+                if chain.len() < MOST_LEVELS
+                    && chain.last().is_some_and(|last| follows(text, last, step)) =>
+            {
+                chain.push(step.clone());
+            }
+            _ => chains.push(vec![step.clone()]),
         }
     }
-    let dwellings = chains.iter().filter_map(|chain| dwelling(text, chain));
+    let heads = steps.iter().filter(|step| step.level != Level::Room).map(|step| step.bytes.start).collect();
+    let street = Street { text, heads };
+    let dwellings = chains.iter().filter_map(|chain| street.dwelling(chain));
     dwellings.chain(dashed.iter().cloned()).map(|bytes| canonical.chars_at(bytes)).collect()
+}
+
+/// A text and where addresses may begin in it.
+struct Street<'a> {
+    text: &'a str,
+    heads: Vec<usize>,
 }
 
 fn steps(text: &str) -> impl Iterator<Item = Step> {
@@ -104,55 +125,92 @@ fn follows(text: &str, last: &Step, next: &Step) -> bool {
         }
 }
 
-/// The bytes of a chain of levels, if it leads to a dwelling.
-fn dwelling(text: &str, chain: &[Step]) -> Option<Range<usize>> {
-    // In `湖畔一号3栋` the first level is the compound's name.
-    let named = chain.first().is_some_and(|first| {
-        first.level == Level::Number && text[first.bytes.clone()].starts_with(is_chinese_number)
-    });
-    let chain = &chain[usize::from(named)..];
-    let start = chain.first()?.bytes.start;
-    if is_office(&text[..start]) {
-        return None;
+impl Street<'_> {
+    /// The bytes of a chain of levels, if it leads to a dwelling.
+    fn dwelling(&self, chain: &[Step]) -> Option<Range<usize>> {
+        // In `湖畔一号3栋` the first level is the compound's name.
+        let named = chain.first().is_some_and(|first| {
+            first.level == Level::Number && self.text[first.bytes.clone()].starts_with(is_chinese_number)
+        });
+        let chain = &chain[usize::from(named)..];
+        let start = chain.first()?.bytes.start;
+        if is_office(&self.text[..start]) {
+            return None;
+        }
+        let end = (1..=chain.len()).rev().find_map(|len| self.exact_end(&chain[..len]))?;
+        Some(start..end)
     }
-    let end = (1..=chain.len()).rev().find_map(|len| exact_end(text, &chain[..len]))?;
-    Some(start..end)
-}
 
-/// Where an address ends that goes just as far as `chain`, if that is far enough.
-fn exact_end(text: &str, chain: &[Step]) -> Option<usize> {
-    let (last, above) = chain.split_last()?;
-    let end = last.bytes.end;
-    let (number, after) = (&text[last.bytes.clone()], &text[end..]);
-    let stairs = |step: &Step| matches!(step.level, Level::Building | Level::Unit);
-    let open = !matches!(last.level, Level::Number | Level::Room);
-    if open
-        && chain.iter().any(stairs)
-        && let Some(door) = door(after)
-    {
-        return Some(end + door);
+    /// Where an address ends that goes just as far as `chain`, if that is far enough.
+    fn exact_end(&self, chain: &[Step]) -> Option<usize> {
+        let (last, above) = chain.split_last()?;
+        let end = last.bytes.end;
+        let number = &self.text[last.bytes.clone()];
+        let stairs = |step: &Step| matches!(step.level, Level::Building | Level::Unit);
+        let open = !matches!(last.level, Level::Number | Level::Room);
+        if open
+            && chain.iter().any(stairs)
+            && let Some(door) = self.door(end)
+        {
+            return Some(door);
+        }
+        let house =
+            above.iter().any(|step| stairs(step) || matches!(step.level, Level::Court | Level::Floor));
+        let numbered = above.iter().any(|step| step.level == Level::Number);
+        let exact = match last.level {
+            Level::Room if above.is_empty() => is_lone_room(&self.text[..last.bytes.start], number),
+            Level::Room => (house || numbered && number.ends_with('室')) && self.is_room(number, end),
+            Level::Number => house && self.is_door(number, end),
+            Level::Unit => house || numbered,
+            // A floor below a building is still many doors, one below a flight of stairs two or three.
+            Level::Floor => above.iter().any(|step| step.level == Level::Unit),
+            Level::Court | Level::Building => false,
+        };
+        exact.then_some(end)
     }
-    let house = above.iter().any(|step| stairs(step) || matches!(step.level, Level::Court | Level::Floor));
-    let numbered = above.iter().any(|step| step.level == Level::Number);
-    let exact = match last.level {
-        Level::Room if above.is_empty() => is_lone_room(&text[..last.bytes.start], number),
-        Level::Room => (house || numbered && number.ends_with('室')) && is_room(number, after),
-        Level::Number => house && is_door(number, after),
-        Level::Unit => house || numbered,
-        // A floor below a building is still many doors, one below a flight of stairs two or three.
-        Level::Floor => above.iter().any(|step| step.level == Level::Unit),
-        Level::Court | Level::Building => false,
-    };
-    exact.then_some(end)
-}
 
-/// The length of a room's number that stands without its word at the head of `after`.
-fn door(after: &str) -> Option<usize> {
-    let door = DOOR.find(after)?;
-    let rest = &after[door.end()..];
-    let goes_on =
-        rest.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-') || is_chinese_number(c));
-    (is_plausible_door(door.as_str()) && !goes_on && is_no_count(rest)).then_some(door.end())
+    /// Where a room's number ends that stands at `at` without its word.
+    fn door(&self, at: usize) -> Option<usize> {
+        let door = DOOR.find(&self.text[at..])?;
+        let end = at + door.end();
+        let goes_on = !self.begins_another(end)
+            && self.text[end..]
+                .starts_with(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-') || is_chinese_number(c));
+        (is_plausible_door(door.as_str()) && !goes_on && self.is_no_count(end)).then_some(end)
+    }
+
+    /// Whether an address begins at `at`: what ends there does not go on.
+    fn begins_another(&self, at: usize) -> bool {
+        self.heads.binary_search(&at).is_ok()
+    }
+
+    /// Whether the number that ends at `at` does not count what follows.
+    fn is_no_count(&self, at: usize) -> bool {
+        let rest = self.text[at..].trim_start_matches(['号', ' ']);
+        is_no_count(rest) || self.begins_another(self.text.len() - rest.len())
+    }
+
+    /// `203号` below a building.
+    fn is_door(&self, number: &str, end: usize) -> bool {
+        number.chars().filter(|c| c.is_ascii_digit() || is_chinese_number(*c)).count() >= 3
+            && self.is_no_count(end)
+            && !self.text[end..].starts_with(['楼', '线', '文'])
+    }
+
+    /// `203室` below a building; a `户` may be a count.
+    fn is_room(&self, room: &str, end: usize) -> bool {
+        let after = &self.text[end..];
+        let digits = room.chars().filter(char::is_ascii_digit).count();
+        match room.chars().last() {
+            Some('户') => {
+                digits >= 3
+                    && is_plausible_door(room)
+                    && !after.starts_with(['型', '人', '居', '业', '村', '群', '家', '共', '均', '都'])
+            }
+            Some('房') => digits >= 2 || room.chars().count() > 3,
+            _ => digits >= 3 || self.begins_another(end) || !after.starts_with(['一', '二', '两', '1', '2']),
+        }
+    }
 }
 
 fn is_chinese_number(c: char) -> bool {
@@ -167,30 +225,8 @@ fn is_plausible_door(door: &str) -> bool {
 }
 
 fn is_no_count(rest: &str) -> bool {
-    let rest = rest.trim_start_matches(['号', ' ']);
     !rest.starts_with(|c: char| c.is_ascii_alphabetic())
         && !NOT_A_DOOR.split(' ').any(|unit| rest.starts_with(unit))
-}
-
-/// `203号` below a building.
-fn is_door(number: &str, after: &str) -> bool {
-    number.chars().filter(|c| c.is_ascii_digit() || is_chinese_number(*c)).count() >= 3
-        && is_no_count(after)
-        && !after.starts_with(['楼', '线', '文'])
-}
-
-/// `203室` below a building; a `户` may be a count.
-fn is_room(room: &str, after: &str) -> bool {
-    let digits = room.chars().filter(char::is_ascii_digit).count();
-    match room.chars().last() {
-        Some('户') => {
-            digits >= 3
-                && is_plausible_door(room)
-                && !after.starts_with(['型', '人', '居', '业', '村', '群', '家', '共', '均', '都'])
-        }
-        Some('房') => digits >= 2 || room.chars().count() > 3,
-        _ => !after.starts_with(['一', '二', '两', '1', '2']) || digits >= 3,
-    }
 }
 
 /// `501室` with nothing above it, where no office is near.
@@ -219,7 +255,7 @@ fn dashed(text: &str) -> impl Iterator<Item = Range<usize>> {
                 before.ends_with(|c| "区苑园城庭府湾居里村院座期路街巷弄号家住栋幢楼郡邸#".contains(c))
             }
             None => houses < 3 && (before.ends_with(['栋', '幢', '座', '#']) || before.ends_with("号楼")),
-        } && is_no_count(after);
+        } && is_no_count(after.trim_start_matches(['号', ' ']));
         let exact = captures.name("word").is_some() && !after.starts_with('型') || placed;
         (!cut && exact && is_plausible_door(door.as_str()) && !is_office(before)).then(|| all.range())
     })
@@ -242,6 +278,14 @@ mod tests {
         assert_eq!(addresses("长青街25号501室、88弄3号402室"), ["25号501室", "88弄3号402室"]);
         assert_eq!(addresses("住3-2-501室，和顺小区3-2-502"), ["3-2-501室", "3-2-502"]);
         assert_eq!(addresses("楼上1202室漏水"), ["1202室"]);
+    }
+
+    #[test]
+    fn an_address_ends_where_another_begins() {
+        assert_eq!(addresses("5栋一零一5栋一零二"), ["5栋一零一", "5栋一零二"]);
+        assert_eq!(addresses("1栋1室1栋2室"), ["1栋1室", "1栋2室"]);
+        assert_eq!(addresses("A座二零三号B座二零四号"), ["A座二零三号B座二零四号"]);
+        assert_eq!(addresses("3栋一室两厅"), [""; 0]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One way of writing for the many that people use: full width becomes ASCII, dashes and middle dots become one of
-//! each, the traditional characters that the patterns know become simplified ones, and invisible marks go.
+//! each, tabs and controls become spaces, the traditional characters that the patterns know become simplified ones, and
+//! invisible marks go.
 //!
 //! No character becomes two, and each remembers its place, so that whatever is found here points into the text as it
 //! was written. Digits that are not ASCII stay: which of them are numbers is for `digits` to say.
@@ -54,19 +55,17 @@ impl Canonical {
         char_at(bytes.start)..char_at(bytes.end)
     }
 
-    /// The bytes that canonical characters cover.
-    pub(super) fn bytes_at(&self, chars: Range<usize>) -> Range<usize> {
-        self.bytes[chars.start]..self.bytes[chars.end]
-    }
-
     /// Where canonical characters, at least one, stand in the text as written.
     pub(super) fn original(&self, chars: Range<usize>) -> Range<usize> {
         self.origins[chars.start]..self.origins[chars.end - 1] + 1
     }
 
-    /// The `count` characters before the character `at`, or what there is of them.
-    pub(super) fn before(&self, at: usize, count: usize) -> &str {
-        &self.text[self.bytes_at(at.saturating_sub(count)..at)]
+    /// The text of some characters, empty if it does not have all of them.
+    pub(super) fn slice(&self, chars: Range<usize>) -> &str {
+        match (self.bytes.get(chars.start), self.bytes.get(chars.end)) {
+            (Some(&start), Some(&end)) => self.text.get(start..end).unwrap_or_default(),
+            _ => "",
+        }
     }
 
     /// The text from the character `at` on.
@@ -75,21 +74,28 @@ impl Canonical {
     }
 }
 
-/// Zero-width marks, and what turns a digit into a picture of a key.
+/// Zero-width marks, marks of direction, and what turns a digit into a picture of a key.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}')
-        || matches!(c, '\u{20e3}' | '\u{feff}' | '\u{fe00}'..='\u{fe0f}')
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{20e3}' | '\u{feff}' | '\u{fe00}'..='\u{fe0f}')
+}
+
+/// Whether it is a Chinese character.
+pub(super) fn is_han(c: char) -> bool {
+    matches!(c, '\u{4e00}'..='\u{9fff}' | '〇')
 }
 
 fn plain(c: char) -> char {
     match c {
+        '\n' | '\r' => c,
+        // Tabs, and controls that a copy from a table or a terminal leaves behind.
+        _ if c.is_whitespace() || c.is_control() => ' ',
         '\0'..='\u{7f}' => c,
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
         '‐'..='―' | '−' | '─' | '━' | '﹣' | '﹘' => '-',
         '·' | '•' | '・' | '‧' | '∙' | '⋅' | '●' | '･' => '·',
         '﹫' => '@',
         'Ⅹ' | 'ⅹ' | 'Х' | 'х' => 'X',
-        _ if c.is_whitespace() => ' ',
         _ => simplified(c),
     }
 }
@@ -123,12 +129,19 @@ mod tests {
     }
 
     #[test]
-    fn translates_bytes_and_characters_into_each_other() {
+    fn tabs_and_controls_are_spaces_but_line_ends_stay() {
+        assert_eq!(
+            Canonical::new("1\t2\u{b}3\u{c}4\u{0}5\u{1f}6\u{85}7\u{3000}8\r\n").text(),
+            "1 2 3 4 5 6 7 8\r\n"
+        );
+        assert_eq!(Canonical::new("1\u{2066}2\u{2069}3").text(), "123");
+    }
+
+    #[test]
+    fn translates_bytes_into_characters() {
         let canonical = Canonical::new("住5栋");
         assert_eq!(canonical.chars_at(3..7), 1..3);
-        assert_eq!(canonical.bytes_at(1..3), 3..7);
-        assert_eq!(canonical.before(2, 9), "住5");
-        assert_eq!(canonical.from(2), "栋");
+        assert_eq!((canonical.from(2), canonical.slice(1..3), canonical.slice(1..4)), ("栋", "5栋", ""));
     }
 
     #[test]

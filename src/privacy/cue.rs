@@ -1,5 +1,10 @@
 //! The words before a number that tell what it is.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::LazyLock;
+
 use super::canonical::Canonical;
 
 /// What the words before a number say of it.
@@ -27,29 +32,62 @@ const CUES: [(Cue, &str); 4] = [
     ),
 ];
 
-/// The cue nearest before the character `at`, in the same sentence. The word for a thing must stand right there: in
-/// `合同纠纷，138…` the number is not the contract's.
-pub(super) fn before(canonical: &Canonical, at: usize) -> Option<Cue> {
-    let words = canonical.before(at, REACH);
-    let words = words.rsplit(['。', ';', '!', '?', '\n']).next().unwrap_or(words);
-    // Most numbers of a table have no words before them.
-    if !words.contains(char::is_alphabetic) {
-        return None;
-    }
-    let mut nearest: Option<(usize, Cue)> = None;
-    for (cue, spellings) in CUES {
-        let end = spellings
-            .split(' ')
-            .filter_map(|spelling| words.rfind(spelling).map(|start| start + spelling.len()))
-            .max();
-        if let Some(end) = end
-            && (cue != Cue::Serial || words[end..].chars().all(|c| " 号码数是为:#.()-".contains(c)))
-            && nearest.is_none_or(|(nearest, _)| end > nearest)
-        {
-            nearest = Some((end, cue));
+/// The characters of a cue, its rank among those that end at the same place, and the cue.
+type Spelling = (Vec<char>, usize, Cue);
+
+/// The spellings that begin with a character.
+static SPELLINGS: LazyLock<HashMap<char, Vec<Spelling>>> = LazyLock::new(|| {
+    let mut spellings: HashMap<char, Vec<_>> = HashMap::new();
+    for (rank, (cue, words)) in CUES.into_iter().enumerate() {
+        for word in words.split(' ').map(|word| word.chars().collect::<Vec<_>>()) {
+            if let Some(&first) = word.first() {
+                spellings.entry(first).or_default().push((word, rank, cue));
+            }
         }
     }
-    nearest.map(|(_, cue)| cue)
+    spellings
+});
+
+/// All cues of a text, so that many numbers are told apart at the price of one reading.
+#[derive(Debug)]
+pub(super) struct Cues<'a> {
+    canonical: &'a Canonical,
+    /// Their characters, by where they end; of two that end at the same place, the one that counts comes last.
+    found: Vec<(Range<usize>, Cue)>,
+}
+
+impl<'a> Cues<'a> {
+    pub(super) fn new(canonical: &'a Canonical) -> Self {
+        let chars = canonical.chars();
+        let mut found = Vec::new();
+        for (start, first) in chars.iter().enumerate() {
+            for (word, rank, cue) in SPELLINGS.get(first).into_iter().flatten() {
+                if chars[start..].starts_with(word) {
+                    found.push((start..start + word.len(), *rank, *cue));
+                }
+            }
+        }
+        found.sort_by_key(|(chars, rank, _)| (chars.end, Reverse(*rank)));
+        Self { canonical, found: found.into_iter().map(|(chars, _, cue)| (chars, cue)).collect() }
+    }
+
+    /// The cue nearest before the character `at`, in the same sentence. The word for a thing must stand right there: in
+    /// `合同纠纷，138…` the number is not the contract's.
+    pub(super) fn before(&self, at: usize) -> Option<Cue> {
+        let reach = at.saturating_sub(REACH);
+        let earlier = self.found.partition_point(|(chars, _)| chars.end <= at);
+        let near = self.found[..earlier].iter().rev().take_while(|(chars, _)| chars.end > reach);
+        near.filter(|(chars, _)| chars.start >= reach)
+            .find(|(chars, cue)| {
+                *cue != Cue::Serial || self.all(chars.end..at, |c| " 号码数是为:#.()-".contains(c))
+            })
+            .filter(|(chars, _)| self.all(chars.end..at, |c| !matches!(c, '。' | ';' | '!' | '?' | '\n')))
+            .map(|(_, cue)| *cue)
+    }
+
+    fn all(&self, chars: Range<usize>, is_kind: impl Fn(char) -> bool) -> bool {
+        self.canonical.chars().get(chars).is_some_and(|chars| chars.iter().all(|c| is_kind(*c)))
+    }
 }
 
 #[cfg(test)]
@@ -58,7 +96,7 @@ mod tests {
 
     fn cue(words: &str) -> Option<Cue> {
         let canonical = Canonical::new(words);
-        before(&canonical, canonical.chars().len())
+        Cues::new(&canonical).before(canonical.chars().len())
     }
 
     #[test]

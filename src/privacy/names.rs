@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::canonical::Canonical;
+use super::canonical::{Canonical, is_han};
 use super::surnames::{is_given, is_possibly_given, surname_len};
 
 /// Who signs, complains or is complained of.
@@ -61,10 +61,13 @@ const SHORT_TITLES: [&str; 4] = ["总", "工", "某", "家"];
 /// Every name found, in canonical characters.
 pub(super) fn find(canonical: &Canonical) -> Vec<Range<usize>> {
     let mut found = Vec::new();
+    // What holds the next cue is no name: 王业主.
     for (cues, announced) in [(&ANNOUNCED, true), (&POSSIBLE, false)] {
         for cue in cues.find_iter(canonical.text()) {
             let start = canonical.chars_at(cue.range()).end;
-            if let Some(len) = name_len(canonical, start, announced) {
+            if let Some(len) = name_len(canonical, start, announced)
+                && !POSSIBLE.is_match(canonical.slice(start..start + len))
+            {
                 found.push(start..start + len);
             }
         }
@@ -95,10 +98,7 @@ pub(super) fn before_mobiles(
 fn name_len(canonical: &Canonical, start: usize, announced: bool) -> Option<usize> {
     let rest = &canonical.chars()[start..];
     let word = &rest[..rest.iter().take(12).take_while(|&&c| is_han(c)).count()];
-    if let Some(len) = dotted_len(rest) {
-        return Some(len);
-    }
-    if announced && let Some(len) = spaced_len(rest) {
+    if announced && let Some(len) = dotted_len(canonical, start).or_else(|| spaced_len(rest)) {
         return Some(len);
     }
     let surname = surname_len(word, announced);
@@ -144,30 +144,34 @@ fn is_place(word: &[char]) -> bool {
     matches!(word, [_, '家', place, ..] if "村冲湾坪坳坝塘岭庄屯桥河沟山巷街园".contains(*place))
 }
 
-/// The length of a name such as `阿依古丽·买买提`.
-fn dotted_len(rest: &[char]) -> Option<usize> {
+/// The length of a name such as `阿依古丽·买买提`: two or three parts, the last of which surely ends. Slogans and
+/// compounds have dots too.
+fn dotted_len(canonical: &Canonical, start: usize) -> Option<usize> {
+    let chars = canonical.chars().get(start..)?;
+    let is_part = |c: &char| is_han(*c) && !NEVER_IN_PARTS.contains(*c);
+    let ends = |len: usize| {
+        clause_ends(chars.get(len))
+            || SURELY_AFTER_NAME.is_match(canonical.from(start + len))
+            || chars.get(len) == Some(&'是')
+    };
     let mut len = 0;
-    let mut parts = 0;
-    loop {
-        let part = rest[len..].iter().take(8).take_while(|&&c| is_han(c)).count();
-        let dot = rest.get(len + part) == Some(&'·');
-        // The last part runs into what follows it; five characters are the most that are taken of it.
-        let bad = rest[len..len + part.min(2)].iter().any(|c| matches!(c, '的' | '是' | '了' | '在'));
-        if bad || part < 2 || dot && part > 6 || parts == 0 && !dot {
-            return None;
+    for dots in 0..MOST_PARTS {
+        let part = chars[len..].iter().take(MOST_IN_PART + 1).take_while(|c| is_part(c)).count();
+        if (2..=MOST_IN_PART).contains(&part) && chars.get(len + part) == Some(&'·') {
+            len += part + 1;
+            continue;
         }
-        parts += 1;
-        len += if dot { part + 1 } else { last_part_len(&rest[len..len + part]) };
-        if !dot {
-            return Some(len);
-        }
+        return (2..=part.min(MOST_IN_PART)).map(|part| len + part).find(|&len| dots > 0 && ends(len));
     }
+    None
 }
 
-fn last_part_len(part: &[char]) -> usize {
-    let text = |from: usize| part[from..].iter().collect::<String>();
-    (2..part.len().min(5)).find(|&len| AFTER_NAME.is_match(&text(len))).unwrap_or(part.len().min(5))
-}
+/// Most parts of a dotted name, and most characters of each.
+const MOST_PARTS: usize = 3;
+const MOST_IN_PART: usize = 6;
+
+/// What no part of a dotted name holds. Names from other languages hold much that a Chinese one does not.
+const NEVER_IN_PARTS: &str = "的了是在我你您他她们吗呢吧请想";
 
 /// The length of a name of two characters that a form spreads, as in `王  芳`.
 fn spaced_len(rest: &[char]) -> Option<usize> {
@@ -202,10 +206,6 @@ fn clause_ends(after: Option<&char>) -> bool {
     })
 }
 
-fn is_han(c: char) -> bool {
-    ('\u{4e00}'..='\u{9fff}').contains(&c)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,13 +228,23 @@ mod tests {
     fn takes_a_possible_name_only_where_it_surely_ends() {
         assert_eq!(names("本人王小明，退休"), ["王小明"]);
         assert_eq!(names("业主王小明反映"), ["王小明"]);
+        assert_eq!(names("业主王业主王业主，"), [""; 0]);
         assert_eq!(names("本人从事餐饮，业主方便出入，居民高度关注"), [""; 0]);
     }
 
     #[test]
-    fn takes_both_parts_of_a_dotted_name() {
+    fn takes_all_parts_of_a_dotted_name() {
         assert_eq!(names("我叫阿依古丽·买买提，"), ["阿依古丽·买买提"]);
-        assert_eq!(names("本人扎西・多吉"), ["扎西·多吉"]);
+        assert_eq!(names("姓名：扎西・多吉 13800138000"), ["扎西·多吉"]);
+        assert_eq!(names("联系人:努尔·买买提·热合曼电话已留"), ["努尔·买买提·热合曼"]);
+        assert_eq!(names("我叫扎西·多吉是牧民"), ["扎西·多吉"]);
+    }
+
+    #[test]
+    fn leaves_dots_that_no_word_announces_or_that_run_on() {
+        assert_eq!(names("我是绝望·想跳楼的人，我是万科·金域华府的业主"), [""; 0]);
+        assert_eq!(names("居民小区·东门·西门·南门的路灯不亮"), [""; 0]);
+        assert_eq!(names("我叫绝望·想跳楼，姓名：东门·西门·南门·北门，我叫翠竹·金域华府六号地块"), [""; 0]);
     }
 
     #[test]

@@ -8,312 +8,180 @@ use std::ops::Range;
 use super::PersonalData;
 use super::canonical::Canonical;
 use super::checksum;
-use super::cue::{self, Cue};
-use super::digits::{self, Digit, Gap};
+use super::cue::{Cue, Cues};
+use super::digits::{self, Gap};
+use super::run::{Run, Units};
+
+/// A kind and its canonical characters.
+type Number = (PersonalData, Range<usize>);
 
 /// Every number found, in canonical characters.
-pub(super) fn find(canonical: &Canonical) -> Vec<(PersonalData, Range<usize>)> {
-    let mut found: Vec<(PersonalData, Range<usize>)> = Vec::new();
-    for digits in digits::runs(canonical, 7) {
-        let run = Run { canonical, digits: &digits };
-        let mut from = 0;
-        while from < digits.len() {
-            let last = found.last().map(|(kind, chars)| (*kind, chars.end));
-            match run.number_from(from, last) {
-                Some((kind, chars, next)) => {
-                    found.push((kind, chars));
-                    from = next;
-                }
-                None => from += 1,
+pub(super) fn find(canonical: &Canonical) -> Vec<Number> {
+    let runs = digits::runs(canonical, SHORTEST);
+    if runs.is_empty() {
+        return Vec::new();
+    }
+    let cues = Cues::new(canonical);
+    let mut found: Vec<Number> = Vec::new();
+    for run in &runs {
+        let mut run = Run::new(canonical, run);
+        loop {
+            // A number may cover digits of the next run, as `转801` does in `0571-88123456转801 138…`. What is left of a
+            // run is read as if it began there.
+            run = run.rest_from(found.last().map_or(0, |(_, chars)| chars.end));
+            let last = found.last().cloned();
+            let next = (0..run.len()).find_map(|from| number_from(&run, &cues, from, last.as_ref()));
+            match next {
+                Some(number) => found.push(number),
+                None => break,
             }
         }
     }
     found
 }
 
-/// One run of digits in its text.
-struct Run<'a> {
-    canonical: &'a Canonical,
-    digits: &'a [Digit],
+/// The digits of the shortest number.
+const SHORTEST: usize = 7;
+
+/// The number that starts with the digit `from`; `last` is what was found before.
+fn number_from(run: &Run, cues: &Cues, from: usize, last: Option<&Number>) -> Option<Number> {
+    if !run.starts(from) || run.len() < from + SHORTEST {
+        return None;
+    }
+    let cue = cues.before(run.place(from)?);
+    citizen_id(run, from, cue)
+        .or_else(|| mobile(run, from, cue))
+        .or_else(|| area_landline(run, from, cue))
+        .or_else(|| bank_card(run, from, cue))
+        .or_else(|| local_landline(run, from, cue, last))
 }
 
-/// A kind, its characters, and the first digit that is not part of it.
-type Number = (PersonalData, Range<usize>, usize);
-
-impl Run<'_> {
-    /// The number that starts with the digit `from`; `last` is what was found before.
-    fn number_from(&self, from: usize, last: Option<(PersonalData, usize)>) -> Option<Number> {
-        if !self.starts(from) {
-            return None;
-        }
-        let cue = cue::before(self.canonical, self.digits[from].at);
-        self.citizen_id(from, cue)
-            .or_else(|| self.mobile(from, cue))
-            .or_else(|| self.area_landline(from, cue))
-            .or_else(|| self.bank_card(from, cue))
-            .or_else(|| self.local_landline(from, cue, last))
-    }
-
-    fn citizen_id(&self, from: usize, cue: Option<Cue>) -> Option<Number> {
-        let kind = PersonalData::CitizenId;
-        let named = cue == Some(Cue::CitizenId);
-        if let Some(end) = self.x_after(from + 17) {
-            let mut values = self.values(from..from + 17);
-            values.push(10);
-            if named || checksum::is_citizen_id(&values) {
-                return Some((kind, self.digits[from].at..end, from + 17));
-            }
-        }
-        if self.ends(from + 18) && (named || checksum::is_citizen_id(&self.values(from..from + 18))) {
-            return Some((kind, self.chars(from..from + 18), from + 18));
-        }
-        let old = named
-            || cue != Some(Cue::Serial)
-                && !self.after_letter(from)
-                && self.digits.get(from..from + 15).is_some_and(|_| {
-                    matches!(self.groups(from..from + 15)[..], [15] | [6, 6, 3])
-                        && checksum::is_old_citizen_id(&self.values(from..from + 15))
-                });
-        if old && self.ends(from + 15) {
-            return Some((kind, self.chars(from..from + 15), from + 15));
-        }
-        // A digit lost, or one too many.
-        let slip = [17, 19, 16].into_iter().find(|&len| named && self.ends(from + len))?;
-        Some((kind, self.chars(from..from + slip), from + slip))
-    }
-
-    fn mobile(&self, from: usize, cue: Option<Cue>) -> Option<Number> {
-        let start = from + self.country_code(from).unwrap_or(0);
-        let start = if start == from && self.value(from) == Some(0) { from + 1 } else { start };
-        // A word may begin with a digit, as in 一三八…零一直打不通.
-        let end = start + 11;
-        if self.value(start) != Some(1)
-            || !(3..=9).contains(&self.value(start + 1)?)
-            || !(self.ends(end) || self.ends_in_a_word(end))
-        {
-            return None;
-        }
-        let groups = self.groups(start..end);
-        let grouped = match groups[..] {
-            [11] | [3, 8] | [3, 4, 4] | [4, 4, 3] | [3, 3, 5] | [4, 3, 4] | [7, 4] | [3, 3, 3, 2] => true,
-            [5, 6] => self.digits[start + 5].gap == Gap::Separator(' '),
-            [3, .., last] => groups.len() > 3 && groups[1..].iter().all(|&len| len == last) && last >= 2,
-            _ => groups.len() == 11,
-        };
-        let counted = cue != Some(Cue::Phone) && (self.is_amount(from, end) || cue == Some(Cue::Serial));
-        (grouped && !counted).then(|| (PersonalData::Mobile, self.with_country_sign(from, end), end))
-    }
-
-    /// A landline with its area code, and its extension.
-    fn area_landline(&self, from: usize, cue: Option<Cue>) -> Option<Number> {
-        let country = self.country_code(from);
-        let start = from + country.unwrap_or(0);
-        // Abroad the zero is left out: +86-731-….
-        let area = match self.value(start)? {
-            0 => start + 1,
-            _ if country.is_some() => start,
-            _ => return None,
-        };
-        let number = area + area_code_len(&self.values(area..(area + 3).min(self.digits.len())))?;
-
-        let len = [8, 7].into_iter().find(|&len| self.ends(number + len))?;
-        if cue == Some(Cue::Serial)
-            || self.groups(area..number).len() > 1
-            || !(2..=8).contains(&self.value(number)?)
-            || !self.is_local_number(number..number + len)
-            || self.is_amount(from, number + len)
-        {
-            return None;
-        }
-        let (end, next) = self.extension(number + len);
-        Some((PersonalData::Landline, self.with_country_sign(from, number).start..end, next))
-    }
-
-    /// A landline without its area code, which only the words before it tell.
-    fn local_landline(
-        &self,
-        from: usize,
-        cue: Option<Cue>,
-        last: Option<(PersonalData, usize)>,
-    ) -> Option<Number> {
-        let listed = last.is_some_and(|(kind, end)| {
-            let between = &self.canonical.chars()[end..self.digits[from].at];
-            kind == PersonalData::Landline
-                && (1..=2).contains(&between.len())
-                && between.iter().all(|c| matches!(c, '、' | ',' | '/' | '或' | '和' | ' '))
-        });
-        let alone = from == 0 || self.digits[from].gap == Gap::Script || listed;
-        if !(cue == Some(Cue::Phone) || listed) || !alone || !(2..=8).contains(&self.value(from)?) {
-            return None;
-        }
-        let len = [8, 7].into_iter().find(|&len| self.ends(from + len))?;
-        if !self.is_local_number(from..from + len)
-            || checksum::is_day(&self.values(from..from + len))
-            || self.is_amount(from, from + len)
-        {
-            return None;
-        }
-        let (end, next) = self.extension(from + len);
-        let joined = self.digits.get(next).is_some_and(|digit| digit.gap == Gap::Separator('-'));
-        (!joined).then(|| (PersonalData::Landline, self.digits[from].at..end, next))
-    }
-
-    fn bank_card(&self, from: usize, cue: Option<Cue>) -> Option<Number> {
-        let named = cue == Some(Cue::BankCard);
-        for len in [19, 18, 17, 16, 15, 14, 13] {
-            if !self.ends(from + len) {
-                continue;
-            }
-            let groups = self.groups(from..from + len);
-            let (last, rest) = groups.split_last()?;
-            let grouped =
-                rest.iter().all(|&len| len == 4) && *last <= 4 || matches!(groups[..], [_] | [6, _]);
-            let values = self.values(from..from + len);
-            let shaped = grouped
-                && checksum::is_luhn(&values)
-                && checksum::is_card_prefix(&values)
-                && cue != Some(Cue::Serial)
-                && !self.after_letter(from)
-                && !self.is_amount(from, from + len)
-                && (from == 0 || self.digits[from].gap != Gap::Separator('-'));
-            let moment = len == 14 && checksum::is_day(&values[..8]);
-            if named && !moment && (grouped || groups.len() == len) || shaped {
-                return Some((PersonalData::BankCard, self.chars(from..from + len), from + len));
-            }
-        }
-        None
-    }
-
-    fn value(&self, digit: usize) -> Option<u8> {
-        self.digits.get(digit).map(|digit| digit.value)
-    }
-
-    fn values(&self, digits: Range<usize>) -> Vec<u8> {
-        self.digits.get(digits).unwrap_or_default().iter().map(|digit| digit.value).collect()
-    }
-
-    fn chars(&self, digits: Range<usize>) -> Range<usize> {
-        self.digits[digits.start].at..self.digits[digits.end - 1].at + 1
-    }
-
-    /// Whether a number may start with this digit.
-    fn starts(&self, digit: usize) -> bool {
-        digit == 0 || self.digits[digit].gap != Gap::None || digit == 1 && self.ends_in_a_word_backwards()
-    }
-
-    /// Whether a number may end before this digit, or with the run.
-    fn ends(&self, digit: usize) -> bool {
-        digit == self.digits.len() || self.digits.get(digit).is_some_and(|digit| digit.gap != Gap::None)
-    }
-
-    /// Whether the last digit of the run begins a word: `一直`, `两次`.
-    fn ends_in_a_word(&self, digit: usize) -> bool {
-        let Some(last) = self.digits.get(digit) else { return false };
-        let chars = self.canonical.chars();
-        digit + 1 == self.digits.len()
-            && matches!(chars[last.at], '一' | '两')
-            && chars.get(last.at + 1).is_some_and(|c| is_han(*c))
-    }
-
-    /// Whether the first digit of the run ends a word or a name: `张三`, `唯一`.
-    fn ends_in_a_word_backwards(&self) -> bool {
-        let first = self.digits[0].at;
-        let chars = self.canonical.chars();
-        is_han(chars[first]) && first > 0 && is_han(chars[first - 1]) && self.digits.len() == 12
-    }
-
-    /// The lengths of the groups between separators.
-    fn groups(&self, digits: Range<usize>) -> Vec<usize> {
-        let mut groups = Vec::new();
-        for (place, digit) in self.digits[digits].iter().enumerate() {
-            match groups.last_mut() {
-                Some(len) if !matches!(digit.gap, Gap::Separator(_)) => *len += 1,
-                _ if place == 0 || matches!(digit.gap, Gap::Separator(_)) => groups.push(1),
-                _ => {}
-            }
-        }
-        groups
-    }
-
-    /// Where an `X` ends that stands for the digit of this index.
-    fn x_after(&self, digit: usize) -> Option<usize> {
-        let last = self.digits.get(digit.checked_sub(1)?)?.at;
-        let mut rest = self.canonical.chars()[last + 1..].iter();
-        let skipped = rest.clone().take(2).take_while(|c| matches!(c, ' ' | '-')).count();
-        let is_x = rest.nth(skipped).is_some_and(|c| matches!(c, 'X' | 'x'));
-        // `XX` hides digits, it does not stand for one.
-        let alone = rest.next().is_none_or(|c| !c.is_ascii_alphanumeric());
-        (is_x && alone && self.ends(digit)).then_some(last + 1 + skipped + 1)
-    }
-
-    /// How many digits of a number are the country's code, 86.
-    fn country_code(&self, from: usize) -> Option<usize> {
-        match self.values(from..(from + 4).min(self.digits.len()))[..] {
-            [8, 6, ..] => Some(2),
-            [0, 0, 8, 6] => Some(4),
-            _ => None,
+fn citizen_id(run: &Run, from: usize, cue: Option<Cue>) -> Option<Number> {
+    let kind = PersonalData::CitizenId;
+    let named = cue == Some(Cue::CitizenId);
+    if let Some(end) = run.x_after(from + 17) {
+        let mut values = run.values(from..from + 17);
+        values.push(10);
+        if named || checksum::is_citizen_id(&values) {
+            return Some((kind, run.place(from)?..end));
         }
     }
-
-    /// The characters of a number that starts with `from`, and the `+` or bracket before it.
-    fn with_country_sign(&self, from: usize, end: usize) -> Range<usize> {
-        let chars = self.chars(from..end);
-        let before = &self.canonical.chars()[..chars.start];
-        let signs = match before {
-            [.., '(', '+'] if self.canonical.chars()[chars.clone()].contains(&')') => 2,
-            [.., '+'] => 1,
-            [.., '('] if self.canonical.chars()[chars.start..].iter().take(7).any(|&c| c == ')') => 1,
-            _ => 0,
-        };
-        chars.start - signs..chars.end
+    if run.ends(from + 18) && (named || checksum::is_citizen_id(&run.values(from..from + 18))) {
+        return Some((kind, run.chars(from..from + 18)?));
     }
-
-    /// Seven or eight digits in one group or two.
-    fn is_local_number(&self, digits: Range<usize>) -> bool {
-        matches!(self.groups(digits)[..], [7 | 8] | [3 | 4, 4] | [4, 3])
+    let old = named
+        || cue != Some(Cue::Serial)
+            && !run.after_letter(from)
+            && matches!(run.groups(from..from + 15)[..], [15] | [6, 6, 3])
+            && checksum::is_old_citizen_id(&run.values(from..from + 15));
+    if old && run.ends(from + 15) {
+        return Some((kind, run.chars(from..from + 15)?));
     }
+    // A digit lost, or one too many.
+    let slip = [17, 19, 16].into_iter().find(|&len| named && run.ends(from + len))?;
+    Some((kind, run.chars(from..from + slip)?))
+}
 
-    /// Where a landline ends that may have an extension from the digit `next` on: `-801`, `转801`.
-    fn extension(&self, next: usize) -> (usize, usize) {
-        let end = self.digits[next - 1].at + 1;
-        if self.digits.get(next).is_some_and(|digit| digit.gap == Gap::Separator('-')) {
-            let len = self.digits[next + 1..].iter().take_while(|digit| digit.gap == Gap::None).count() + 1;
-            if len <= 5 {
-                return (self.digits[next + len - 1].at + 1, next + len);
-            }
+fn mobile(run: &Run, from: usize, cue: Option<Cue>) -> Option<Number> {
+    let start = from + run.country_code(from).unwrap_or(0);
+    let start = if start == from && run.value(from) == Some(0) { from + 1 } else { start };
+    // A word may begin with a digit, as in 一三八…零一直打不通.
+    let end = start + 11;
+    if run.value(start) != Some(1)
+        || !(3..=9).contains(&run.value(start + 1)?)
+        || !(run.ends(end) || run.ends_as_a_word_begins(end))
+    {
+        return None;
+    }
+    let groups = run.groups(start..end);
+    let grouped = match groups[..] {
+        [11] | [3, 8] | [3, 4, 4] | [4, 4, 3] | [3, 3, 5] | [4, 3, 4] | [7, 4] | [3, 3, 3, 2] => true,
+        [5, 6] => run.gap(start + 5) == Some(Gap::Separator(' ')),
+        [3, ref pairs @ .., last] => groups.len() > 3 && pairs.iter().all(|&len| len == last) && last >= 2,
+        _ => groups.len() == 11,
+    };
+    let counted =
+        cue != Some(Cue::Phone) && (run.is_amount(from, end, Units::Sure) || cue == Some(Cue::Serial));
+    if !grouped || counted {
+        return None;
+    }
+    Some((PersonalData::Mobile, run.with_country_sign(from, end)?))
+}
+
+/// A landline with its area code, and its extension.
+fn area_landline(run: &Run, from: usize, cue: Option<Cue>) -> Option<Number> {
+    let country = run.country_code(from);
+    let start = from + country.unwrap_or(0);
+    // Abroad the zero is left out: +86-731-….
+    let area = match run.value(start)? {
+        0 => start + 1,
+        _ if country.is_some() => start,
+        _ => return None,
+    };
+    let number = area + area_code_len(&run.values(area..(area + 3).min(run.len())))?;
+
+    let len = [8, 7].into_iter().find(|&len| run.ends(number + len))?;
+    if cue == Some(Cue::Serial)
+        || run.groups(area..number).len() > 1
+        || !(2..=8).contains(&run.value(number)?)
+        || !run.is_local_number(number..number + len)
+        || run.is_amount(from, number + len, Units::Sure)
+    {
+        return None;
+    }
+    Some((
+        PersonalData::Landline,
+        run.with_country_sign(from, number)?.start..run.with_extension(number + len)?,
+    ))
+}
+
+/// A landline without its area code, which only the words before it tell.
+fn local_landline(run: &Run, from: usize, cue: Option<Cue>, last: Option<&Number>) -> Option<Number> {
+    let listed = last.is_some_and(|(kind, chars)| {
+        *kind == PersonalData::Landline
+            && run.between(chars.end, from).is_some_and(|between| {
+                (1..=2).contains(&between.len())
+                    && between.iter().all(|c| matches!(c, '、' | ',' | '/' | '或' | '和' | ' '))
+            })
+    });
+    let alone = from == 0 || run.gap(from) == Some(Gap::Script) || listed;
+    if !(cue == Some(Cue::Phone) || listed) || !alone || !(2..=8).contains(&run.value(from)?) {
+        return None;
+    }
+    let len = [8, 7].into_iter().find(|&len| run.ends(from + len))?;
+    if !run.is_local_number(from..from + len)
+        || checksum::is_day(&run.values(from..from + len))
+        || run.is_amount(from, from + len, Units::Any)
+    {
+        return None;
+    }
+    let end = run.with_extension(from + len)?;
+    (!run.is_joined(end)).then_some((PersonalData::Landline, run.place(from)?..end))
+}
+
+fn bank_card(run: &Run, from: usize, cue: Option<Cue>) -> Option<Number> {
+    let named = cue == Some(Cue::BankCard);
+    for len in [19, 18, 17, 16, 15, 14, 13] {
+        if !run.ends(from + len) {
+            continue;
         }
-        let rest = self.canonical.from(end);
-        let mut words = ["转分机", "分机", "转"].into_iter();
-        let Some(after) = words.find_map(|word| rest.trim_start().strip_prefix(word)) else {
-            return (end, next);
-        };
-        let spaces = after.chars().take_while(|c| matches!(c, ' ' | '号' | ':')).count();
-        let digits = after.chars().skip(spaces).take_while(char::is_ascii_digit).count();
-        if !(1..=6).contains(&digits) {
-            return (end, next);
+        let groups = run.groups(from..from + len);
+        let (last, rest) = groups.split_last()?;
+        let grouped = rest.iter().all(|&len| len == 4) && *last <= 4 || matches!(groups[..], [_] | [6, _]);
+        let values = run.values(from..from + len);
+        let shaped = grouped
+            && checksum::is_luhn(&values)
+            && checksum::is_card_prefix(&values)
+            && cue != Some(Cue::Serial)
+            && !run.after_letter(from)
+            && !run.is_amount(from, from + len, Units::Any)
+            && (from == 0 || run.gap(from) != Some(Gap::Separator('-')));
+        let moment = len == 14 && values.get(..8).is_some_and(checksum::is_day);
+        if named && !moment && (grouped || groups.len() == len) || shaped {
+            return Some((PersonalData::BankCard, run.chars(from..from + len)?));
         }
-        let word = rest.chars().count() - after.chars().count();
-        (end + word + spaces + digits, next)
     }
-
-    /// Whether the digits count money or measure something.
-    fn is_amount(&self, from: usize, next: usize) -> bool {
-        let chars = self.canonical.chars();
-        let start = self.digits[from].at;
-        // Past the decimals.
-        let decimals =
-            self.digits[next..].iter().take_while(|digit| digit.gap != Gap::Separator(' ')).count();
-        let end = self.digits[next + decimals - 1].at + 1;
-        let cents = decimals == 2 && self.digits[next].gap == Gap::Separator('.');
-        let unit =
-            |c: &char| matches!(c, '元' | '万' | '亿' | '块' | '平' | '亩' | '吨' | '米' | '%' | '㎡' | '度');
-        start > 0 && matches!(chars[start - 1], '¥' | '￥' | '$') || cents || chars.get(end).is_some_and(unit)
-    }
-
-    fn after_letter(&self, from: usize) -> bool {
-        let start = self.digits[from].at;
-        start > 0 && self.canonical.chars()[start - 1].is_ascii_alphabetic()
-    }
+    None
 }
 
 /// How many digits an area code has, without its zero.
@@ -334,10 +202,6 @@ fn area_code_len(values: &[u8]) -> Option<usize> {
         }
         _ => None,
     }
-}
-
-fn is_han(c: char) -> bool {
-    matches!(c, '\u{4e00}'..='\u{9fff}' | '〇')
 }
 
 #[cfg(test)]
@@ -364,14 +228,44 @@ mod tests {
     }
 
     #[test]
-    fn an_extension_belongs_to_its_landline() {
-        let found = find(&Canonical::new("0571-88123456转801找我"));
-        assert_eq!(found, [(PersonalData::Landline, 0..17)]);
+    fn an_extension_belongs_to_its_landline_and_is_no_part_of_the_next_number() {
+        let found = |text| find(&Canonical::new(text));
+        let landline = |chars| (PersonalData::Landline, chars);
+        assert_eq!(found("0571-88123456转801找我"), [landline(0..17)]);
+        assert_eq!(found("0571-88123456-801"), [landline(0..17)]);
+        assert_eq!(found("0571-88123456转801-1234567"), [landline(0..17)]);
+        assert_eq!(found("转1234567"), []);
+        assert_eq!(
+            found("座机0571-88123456转801 13800138000，路灯坏了"),
+            [landline(2..19), (PersonalData::Mobile, 20..31)]
+        );
+        assert_eq!(found("0571-88123456转13800138000"), [landline(0..13), (PersonalData::Mobile, 14..25)]);
+    }
+
+    #[test]
+    fn the_rest_of_a_run_is_read_as_if_it_began_there() {
+        let card = "4111111111111111";
+        assert_eq!(kinds(&[card; 3].join("-")), [PersonalData::BankCard; 3]);
+        assert_eq!(kinds("电话13800138000 88123456"), [PersonalData::Mobile, PersonalData::Landline]);
+    }
+
+    #[test]
+    fn words_that_begin_like_a_unit_make_no_amount() {
+        for after in ["平时开机", "万分感谢", "元旦后", "万一", "平台", "米线店", "元月", "万", "块"]
+        {
+            assert_eq!(kinds(&format!("我的号13800138000{after}")), [PersonalData::Mobile], "{after}");
+        }
+        assert_eq!(kinds("电话88123456平时没人"), [PersonalData::Landline]);
+        assert_eq!(kinds("联系后付了88123456万"), []);
+        for unit in ["元", "万元", "平米", "平方", "亩", "吨", "元的"] {
+            assert_eq!(kinds(&format!("共13800138000{unit}")), [], "{unit}");
+        }
     }
 
     #[test]
     fn a_check_digit_or_a_cue_tells_citizens_numbers_and_cards() {
         assert_eq!(kinds("110105 19491231 002X"), [PersonalData::CitizenId]);
+        assert_eq!(kinds(&"11010519491231002X".repeat(3)), [PersonalData::CitizenId; 3]);
         assert_eq!(kinds("110105194912310021"), []);
         assert_eq!(kinds("身份证号：110105194912310021"), [PersonalData::CitizenId]);
         assert_eq!(kinds("4111 1111 1111 1111"), [PersonalData::BankCard]);

@@ -15,16 +15,30 @@ static PLATE: LazyLock<Regex> = LazyLock::new(|| {
     .expect("a pattern known good")
 });
 
+/// What a date or a time begins with that stands right after a plate: `湘A12345` `6月1日`.
+static DATE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new("^[0-9]{1,4}(?:年|月|日|号|天|点|时|:|-[0-9])").expect("a pattern known good")
+});
+
 /// Every plate found, in canonical characters.
 pub(super) fn find(canonical: &Canonical) -> Vec<Range<usize>> {
+    let text = canonical.text();
     PLATE
-        .find_iter(canonical.text())
-        .filter(|plate| {
-            let after = canonical.text()[plate.end()..].chars().next();
-            is_plate(plate.as_str()) && !after.is_some_and(|c| c.is_ascii_alphanumeric())
+        .find_iter(text)
+        .filter_map(|plate| {
+            // The sixth place may be the first digit of what follows.
+            let ends =
+                [plate.end(), plate.end() - plate.as_str().chars().next_back().map_or(0, char::len_utf8)];
+            let end =
+                ends.into_iter().find(|&end| is_plate(&text[plate.start()..end]) && ends_at(&text[end..]))?;
+            Some(canonical.chars_at(plate.start()..end))
         })
-        .map(|plate| canonical.chars_at(plate.range()))
         .collect()
+}
+
+/// Whether a plate may end before `after`.
+fn ends_at(after: &str) -> bool {
+    !after.starts_with(|c: char| c.is_ascii_alphanumeric()) || DATE.is_match(after)
 }
 
 /// Whether what has a plate's outline has its digits: five places with two digits, or six with a letter for the engine.
@@ -53,6 +67,10 @@ mod tests {
         assert_eq!(
             cut("湘A12345，粤B·D12345，京a 1b234，浙A1234警，粤Z1234港"),
             ["湘A12345", "粤B·D12345", "京a 1b234", "浙A1234警", "粤Z1234港"]
+        );
+        assert_eq!(
+            cut("湘A123456月1日违停，湘A123452023年，湘AD123456月，湘A12345 6月"),
+            ["湘A12345", "湘A12345", "湘AD12345", "湘A12345"]
         );
         assert_eq!(cut("苏E5栋，新A版，湘A123456，川S302省道"), [""; 0]);
     }

@@ -1,5 +1,7 @@
 //! Surnames, and the words that only look as if they began with one.
 
+use super::canonical::is_han;
+
 /// Surnames of one character, by how frequent they are.
 const SURNAMES: &str = "王李张刘陈杨赵黄周吴徐孙胡朱郭何林罗郑梁谢宋唐许韩冯邓曹彭曾肖萧田董袁潘蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪\
      范廖贾夏韦付傅邹孟熊秦邱江尹薛闫阎段雷侯龙史陶黎贺顾毛郝龚邵钱严覃武戴莫孔汤倪葛伍乔殷聂詹樊欧凌颜章裴柳俞岳蓝翟骆卞虞柯涂游阮祝霍尚\
@@ -83,7 +85,7 @@ pub(super) fn is_given(c: char) -> bool {
 
 /// Whether a given name may hold this character.
 pub(super) fn is_possibly_given(c: char) -> bool {
-    ('\u{4e00}'..='\u{9fff}').contains(&c) && !NEVER_IN_NAMES.contains(c)
+    is_han(c) && !NEVER_IN_NAMES.contains(c)
 }
 
 /// Whether `words`, two characters each, list this one.

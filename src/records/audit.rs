@@ -6,18 +6,20 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Row, named_params};
 use serde::{Deserialize, Serialize};
 
-use super::database::Kind;
+use super::database::{Care, Kind};
 use super::decision::{Action, Decision, DecisionVersions, Outcome, TextDigest};
 use super::error::RecordsError;
 use super::table;
 
 /// Most decisions that are told of one request.
 const MAX_FOUND: i64 = 1_000;
+/// Decisions that are counted at a time.
+const COUNTED_AT_ONCE: i64 = 4_096;
 
 /// The file of decisions: the last moments before a power cut may be lost.
 pub(super) const DECISIONS: Kind = Kind {
     file_name: "decisions.sqlite",
-    synchronous: "NORMAL",
+    care: Care::GivesWay,
     schema: &["
         CREATE TABLE decisions (
             id INTEGER PRIMARY KEY,
@@ -79,15 +81,14 @@ impl DecisionReader {
         Self { dir: dir.to_owned() }
     }
 
-    /// The decisions on a request that are still in the log, newest first, at most a thousand.
+    /// The decisions on a request that are still in the log, the last written first, at most a thousand.
     ///
     /// # Errors
     /// If the file cannot be read.
     pub fn find(&self, request_id: &str) -> Result<Vec<Decision>, RecordsError> {
         self.read(|connection| {
             let mut select = connection.prepare(
-                "SELECT * FROM decisions WHERE request_id = :request_id
-                ORDER BY received_at DESC, id DESC LIMIT :limit",
+                "SELECT * FROM decisions WHERE request_id = :request_id ORDER BY id DESC LIMIT :limit",
             )?;
             let parameters = named_params! { ":request_id": request_id, ":limit": MAX_FOUND };
             select.query_map(parameters, read)?.collect()
@@ -99,38 +100,57 @@ impl DecisionReader {
     /// # Errors
     /// If the file cannot be read.
     pub fn totals(&self, since: Option<i64>, until: Option<i64>) -> Result<DecisionTotals, RecordsError> {
-        let bounds = [since.unwrap_or(i64::MIN), until.unwrap_or(i64::MAX)];
         self.read(|connection| {
-            // So that all counts are of one state of the file.
-            let transaction = connection.unchecked_transaction()?;
-            let (decisions, oldest) = transaction.query_row(
-                "SELECT count(*), min(received_at) FROM decisions WHERE received_at >= ?1 AND received_at < ?2",
-                bounds,
-                |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?)),
-            )?;
-            let count = |query: &str| {
-                let mut select = transaction.prepare(query)?;
-                let read = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned()));
-                select.query_map(bounds, read)?.collect::<rusqlite::Result<BTreeMap<String, u64>>>()
-            };
-            Ok(DecisionTotals {
-                decisions,
-                oldest,
-                by_rule: count(
-                    "SELECT value, count(*) FROM decisions, json_each(rules)
-                    WHERE received_at >= ?1 AND received_at < ?2 GROUP BY 1",
-                )?,
-                by_category: count(
-                    "SELECT category, count(*) FROM decisions
-                    WHERE received_at >= ?1 AND received_at < ?2 GROUP BY 1",
-                )?,
-            })
+            let last: Option<i64> =
+                connection.query_row("SELECT max(id) FROM decisions", [], |row| row.get(0))?;
+            let mut totals = DecisionTotals::default();
+            let mut after = Some((since.unwrap_or(i64::MIN), -1));
+            // In pages, since a reader that stays on one state of the file keeps its log from being written back.
+            while let Some(start) = after {
+                after = totals.add_page(connection, start, until.unwrap_or(i64::MAX), last)?;
+            }
+            Ok(totals)
         })
     }
 
     fn read<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, RecordsError> {
         let connection = DECISIONS.read(&self.dir)?;
         query(&connection).map_err(|source| RecordsError::sqlite(&self.dir.join(DECISIONS.file_name), source))
+    }
+}
+
+impl DecisionTotals {
+    /// Counts a page of decisions that came after the time and the id of `after`; says after which the next page
+    /// starts.
+    fn add_page(
+        &mut self,
+        connection: &Connection,
+        after: (i64, i64),
+        until: i64,
+        last: Option<i64>,
+    ) -> rusqlite::Result<Option<(i64, i64)>> {
+        let mut select = connection.prepare_cached(
+            "SELECT received_at, id, category, rules FROM decisions
+            WHERE (received_at, id) > (:time, :id) AND received_at < :until AND id <= :last
+            ORDER BY received_at, id LIMIT :limit",
+        )?;
+        let (time, id) = after;
+        let limit = COUNTED_AT_ONCE;
+        let mut rows = select.query(named_params! {
+            ":time": time, ":id": id, ":until": until, ":last": last, ":limit": limit
+        })?;
+        let mut end = None;
+        while let Some(row) = rows.next()? {
+            let received_at = row.get("received_at")?;
+            self.decisions += 1;
+            self.oldest.get_or_insert(received_at);
+            *self.by_category.entry(row.get("category")?).or_default() += 1;
+            for rule in table::ids(row, "rules")? {
+                *self.by_rule.entry(rule).or_default() += 1;
+            }
+            end = Some((received_at, row.get("id")?));
+        }
+        Ok(end)
     }
 }
 
@@ -190,21 +210,23 @@ mod tests {
     use super::*;
 
     fn filled(dir: &Path, decisions: &[Decision]) -> DecisionReader {
-        let connection = DECISIONS.open(dir).unwrap();
+        let mut connection = DECISIONS.open(dir).unwrap();
+        let transaction = connection.transaction().unwrap();
         for decision in decisions {
-            insert(&connection, decision.clone()).unwrap();
+            insert(&transaction, decision.clone()).unwrap();
         }
+        transaction.commit().unwrap();
         DecisionReader::open(dir).unwrap()
     }
 
     #[test]
-    fn the_decisions_on_a_request_are_found_whole_and_newest_first() {
+    fn the_decisions_on_a_request_are_found_whole_and_the_last_first_even_if_the_clock_was_set_back() {
         let dir = tempfile::tempdir().unwrap();
-        let decisions = [burst_pipe("r1", 5), burst_pipe("r2", 6), burst_pipe("r1", 9), burst_pipe("r1", 9)];
+        let decisions = [burst_pipe("r1", 5), burst_pipe("r2", 6), burst_pipe("r1", 9), burst_pipe("r1", 7)];
         let reader = filled(dir.path(), &decisions);
         assert_eq!(
             reader.find("r1").unwrap(),
-            [burst_pipe("r1", 9), burst_pipe("r1", 9), burst_pipe("r1", 5)]
+            [burst_pipe("r1", 7), burst_pipe("r1", 9), burst_pipe("r1", 5)]
         );
         assert_eq!(reader.find("r3").unwrap(), []);
     }
@@ -223,5 +245,17 @@ mod tests {
         assert_eq!((totals.decisions, totals.oldest), (1, Some(6)));
         assert_eq!(totals.by_category, BTreeMap::from([("noise".to_owned(), 1)]));
         assert_eq!(reader.totals(Some(8), None).unwrap(), DecisionTotals::default());
+    }
+
+    #[test]
+    fn totals_of_many_pages_count_each_decision_once() {
+        let dir = tempfile::tempdir().unwrap();
+        // More of one moment than a page has, between others.
+        let times = std::iter::repeat_n(5, 5_000).chain([3, 4]).chain(6..4_500);
+        let decisions: Vec<_> = times.map(|time| burst_pipe("r", time)).collect();
+        let reader = filled(dir.path(), &decisions);
+        let totals = reader.totals(Some(4), None).unwrap();
+        assert_eq!((totals.decisions, totals.oldest), (5_000 + 1 + 4_494, Some(4)));
+        assert_eq!(totals.by_rule["area"], totals.decisions);
     }
 }

@@ -4,12 +4,12 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::error::{RecordsError, Violation};
+use super::error::Violation;
 
 /// Longest id, in characters.
 const MAX_ID_CHARS: usize = 128;
 /// Longest note and title, in characters.
-const MAX_NOTE_CHARS: usize = 2_000;
+const MAX_NOTE_CHARS: usize = 500;
 /// Longest text, in characters.
 const MAX_TEXT_CHARS: usize = 10_000;
 /// Most ids in a list.
@@ -105,6 +105,15 @@ pub struct CorrectionVersions {
     pub directory: Option<String>,
 }
 
+/// Where what was suggested, and the versions that it was made with, come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suggestion {
+    /// The caller stated them; to state others later is another correction.
+    Stated,
+    /// They were looked up for a caller that did not, and may be others when it calls again.
+    FilledIn,
+}
+
 /// A later decision of an operator or a department on a request.
 ///
 /// `Debug` shows the lengths of note, title and text only, so that nobody logs the words by accident.
@@ -120,13 +129,13 @@ pub struct Correction {
     pub decided_by: String,
     /// Why.
     pub reason: CorrectionReason,
-    /// What else there is to say.
+    /// What else there is to say, with personal data masked by the caller; at most 500 characters.
     pub note: Option<String>,
-    /// The request's title, with personal data masked by the caller.
+    /// The request's title, with personal data masked by the caller; at most 500 characters.
     pub title: Option<String>,
-    /// The request's text, with personal data masked by the caller.
+    /// The request's text, with personal data masked by the caller; at most 10,000 characters.
     pub text: Option<String>,
-    /// What the suggestion was made with: of the decision then, not of the service now, or a repeated call may differ.
+    /// What the suggestion was made with.
     pub versions: CorrectionVersions,
 }
 
@@ -143,8 +152,10 @@ pub struct RecordedCorrection {
 }
 
 impl Correction {
-    /// Checks the lengths of all fields.
-    pub(super) fn check(&self) -> Result<(), RecordsError> {
+    /// What is wrong with the fields, all at once; their names are those of the protocol.
+    ///
+    /// [`Corrections::record`](super::Corrections::record) asks this too.
+    pub fn violations(&self) -> Vec<Violation> {
         let Self { request_id, suggested, decided, decided_by, reason: _, note, title, text, versions } =
             self;
         let mut check = Check(Vec::new());
@@ -154,7 +165,7 @@ impl Correction {
         check.length("suggested.lead", &suggested.lead, MAX_ID_CHARS);
         check.ids("suggested.supporting", &suggested.supporting);
         check.optional("suggested.territorial", suggested.territorial.as_ref(), MAX_ID_CHARS);
-        check.ids("suggested.rules", &suggested.rules);
+        check.ids("rules", &suggested.rules);
         check.required("decided.category", &decided.category);
         check.required("decided.lead", &decided.lead);
         check.ids("decided.supporting", &decided.supporting);
@@ -163,38 +174,76 @@ impl Correction {
         check.optional("note", note.as_ref(), MAX_NOTE_CHARS);
         check.optional("title", title.as_ref(), MAX_NOTE_CHARS);
         check.optional("text", text.as_ref(), MAX_TEXT_CHARS);
-        check.optional("versions.model", versions.model.as_ref(), MAX_ID_CHARS);
-        check.optional("versions.model_revision", versions.model_revision.as_ref(), MAX_ID_CHARS);
-        check.optional("versions.taxonomy", versions.taxonomy.as_ref(), MAX_ID_CHARS);
-        check.optional("versions.directory", versions.directory.as_ref(), MAX_ID_CHARS);
-        if check.0.is_empty() { Ok(()) } else { Err(RecordsError::Invalid { violations: check.0 }) }
+        check.optional("model", versions.model.as_ref(), MAX_ID_CHARS);
+        check.optional("model_revision", versions.model_revision.as_ref(), MAX_ID_CHARS);
+        check.optional("taxonomy_version", versions.taxonomy.as_ref(), MAX_ID_CHARS);
+        check.optional("directory_version", versions.directory.as_ref(), MAX_ID_CHARS);
+        check.0
     }
 
-    /// The fields in which `other` says something else.
-    pub(super) fn differences(&self, other: &Self) -> Vec<&'static str> {
-        let (suggested, decided) = (&self.suggested, &self.decided);
-        [
+    /// How many bytes its words and ids take.
+    pub(super) fn bytes(&self) -> usize {
+        let Self { request_id, suggested, decided, decided_by, reason: _, note, title, text, versions } =
+            self;
+        let ids = [&suggested.supporting, &suggested.rules, &decided.supporting].into_iter().flatten();
+        let optional = [&suggested.territorial, &decided.territorial, note, title, text].into_iter().chain([
+            &versions.model,
+            &versions.model_revision,
+            &versions.taxonomy,
+            &versions.directory,
+        ]);
+        [request_id, &suggested.category, &suggested.lead, &decided.category, &decided.lead, decided_by]
+            .into_iter()
+            .chain(ids)
+            .chain(optional.flatten())
+            .map(String::len)
+            .sum()
+    }
+
+    /// The fields in which `other` says something else, as the protocol names them; what was suggested and the
+    /// versions count where they were stated.
+    pub(super) fn differences(&self, other: &Self, suggestion: Suggestion) -> Vec<&'static str> {
+        let stated = match suggestion {
+            Suggestion::Stated => self.suggestion_differences(other),
+            Suggestion::FilledIn => Vec::new(),
+        };
+        let (decided, others) = (&self.decided, &other.decided);
+        let fields = [
             ("request_id", self.request_id != other.request_id),
-            ("suggested.category", suggested.category != other.suggested.category),
-            ("suggested.lead", suggested.lead != other.suggested.lead),
-            ("suggested.supporting", suggested.supporting != other.suggested.supporting),
-            ("suggested.territorial", suggested.territorial != other.suggested.territorial),
-            ("suggested.rules", suggested.rules != other.suggested.rules),
-            ("decided.category", decided.category != other.decided.category),
-            ("decided.lead", decided.lead != other.decided.lead),
-            ("decided.supporting", decided.supporting != other.decided.supporting),
-            ("decided.territorial", decided.territorial != other.decided.territorial),
+            ("decided.category", decided.category != others.category),
+            ("decided.lead", decided.lead != others.lead),
+            ("decided.supporting", decided.supporting != others.supporting),
+            ("decided.territorial", decided.territorial != others.territorial),
             ("decided_by", self.decided_by != other.decided_by),
             ("reason", self.reason != other.reason),
             ("note", self.note != other.note),
             ("title", self.title != other.title),
             ("text", self.text != other.text),
-            ("versions", self.versions != other.versions),
-        ]
-        .into_iter()
-        .filter_map(|(field, differs)| differs.then_some(field))
-        .collect()
+        ];
+        differing(fields).chain(stated).collect()
     }
+
+    fn suggestion_differences(&self, other: &Self) -> Vec<&'static str> {
+        let (suggested, others) = (&self.suggested, &other.suggested);
+        let (versions, other_versions) = (&self.versions, &other.versions);
+        let fields = [
+            ("suggested.category", suggested.category != others.category),
+            ("suggested.lead", suggested.lead != others.lead),
+            ("suggested.supporting", suggested.supporting != others.supporting),
+            ("suggested.territorial", suggested.territorial != others.territorial),
+            ("rules", suggested.rules != others.rules),
+            ("model", versions.model != other_versions.model),
+            ("model_revision", versions.model_revision != other_versions.model_revision),
+            ("taxonomy_version", versions.taxonomy != other_versions.taxonomy),
+            ("directory_version", versions.directory != other_versions.directory),
+        ];
+        differing(fields).collect()
+    }
+}
+
+/// The fields that are said to differ.
+fn differing<const N: usize>(fields: [(&'static str, bool); N]) -> impl Iterator<Item = &'static str> {
+    fields.into_iter().filter_map(|(field, differs)| differs.then_some(field))
 }
 
 impl fmt::Debug for Correction {
@@ -292,15 +341,27 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn every_violation_is_told() {
+    fn every_violation_is_told_with_the_name_of_the_protocol() {
         let mut correction = street_lamp("");
         correction.decided.lead = "长".repeat(129);
         correction.suggested.rules = vec![String::new()];
+        correction.note = Some("长".repeat(501));
+        correction.title = Some("长".repeat(501));
         correction.text = Some("长".repeat(10_001));
-        let Err(RecordsError::Invalid { violations }) = correction.check() else { panic!("was accepted") };
-        let fields: Vec<_> = violations.iter().map(|violation| violation.field).collect();
-        assert_eq!(fields, ["request_id", "suggested.rules", "decided.lead", "text"]);
-        assert!(street_lamp(&"长".repeat(128)).check().is_ok());
+        correction.versions.taxonomy = Some("长".repeat(129));
+        let fields: Vec<_> = correction.violations().iter().map(|violation| violation.field).collect();
+        assert_eq!(
+            fields,
+            ["request_id", "rules", "decided.lead", "note", "title", "text", "taxonomy_version"]
+        );
+    }
+
+    #[test]
+    fn fields_of_the_greatest_length_are_accepted() {
+        let mut correction = street_lamp(&"长".repeat(128));
+        (correction.note, correction.title) = (Some("长".repeat(500)), Some("长".repeat(500)));
+        correction.text = Some("长".repeat(10_000));
+        assert_eq!(correction.violations(), []);
     }
 
     #[test]
@@ -312,10 +373,13 @@ pub(super) mod tests {
     #[test]
     fn corrections_are_equal_where_no_field_differs() {
         let first = street_lamp("r1");
-        assert_eq!(first.differences(&first.clone()), Vec::<&str>::new());
+        assert_eq!(first.differences(&first.clone(), Suggestion::Stated), Vec::<&str>::new());
         let mut second = first.clone();
         second.decided.supporting = vec!["police".to_owned()];
+        second.suggested.rules.clear();
         second.versions.directory = Some("2".to_owned());
-        assert_eq!(first.differences(&second), ["decided.supporting", "versions"]);
+        let stated = ["decided.supporting", "rules", "directory_version"];
+        assert_eq!(first.differences(&second, Suggestion::Stated), stated);
+        assert_eq!(first.differences(&second, Suggestion::FilledIn), ["decided.supporting"]);
     }
 }

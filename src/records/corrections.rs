@@ -12,12 +12,12 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, TransactionBehavior};
 use serde::Serialize;
 
-use super::correction::Correction;
+use super::clock::{Times, unix_millis};
+use super::correction::{Correction, Suggestion};
 use super::error::{Conflict, RecordsError};
 use super::folder::writer_thread;
 use super::history::CorrectionReader;
 use super::table::{self, CORRECTIONS};
-use super::unix_millis;
 
 /// Most corrections in one transaction.
 const MAX_GROUP: usize = 256;
@@ -62,22 +62,25 @@ impl Corrections {
     ///
     /// This never waits: `done` is called exactly once, by the thread that writes, or at once where the correction is
     /// refused without a look at the disk. It should only hand the answer on, since others wait behind it. After an
-    /// error of the disk it is safe to send the same correction again.
+    /// error of the disk it is safe to send the same correction again. Whether it is the same does not hang on what was
+    /// suggested, nor on the versions, where `suggestion` says that they were filled in.
     ///
     /// `done` is given an error if a field is malformed (`Invalid`), the request has another correction (`Conflict`),
     /// too many wait (`Busy`), the store is closed (`Stopped`), or the disk fails.
     pub fn record(
         &self,
         correction: Correction,
+        suggestion: Suggestion,
         done: impl FnOnce(Result<Recorded, RecordsError>) + Send + 'static,
     ) {
         let done = Done(Some(Box::new(done)));
-        if let Err(error) = correction.check() {
-            return done.answer(Err(error));
+        let violations = correction.violations();
+        if !violations.is_empty() {
+            return done.answer(Err(RecordsError::Invalid { violations }));
         }
         // Where there is no queue, or nobody at its end, dropping `done` says so.
         let Some(queue) = &self.queue else { return };
-        if let Err(TrySendError::Full(job)) = queue.try_send(Job { correction, done }) {
+        if let Err(TrySendError::Full(job)) = queue.try_send(Job { correction, suggestion, done }) {
             job.done.answer(Err(RecordsError::Busy { waiting: MAX_WAITING }));
         }
     }
@@ -102,6 +105,7 @@ impl Drop for Corrections {
 #[derive(Debug)]
 struct Job {
     correction: Correction,
+    suggestion: Suggestion,
     done: Done,
 }
 
@@ -138,8 +142,7 @@ impl fmt::Debug for Done {
 
 struct Writer {
     connection: Connection,
-    /// The latest time that was given, so that times follow ids even if the clock is set back.
-    latest: i64,
+    times: Times,
 }
 
 impl Writer {
@@ -147,7 +150,7 @@ impl Writer {
         let latest =
             connection
                 .query_row("SELECT coalesce(max(recorded_at), 0) FROM corrections", [], |row| row.get(0))?;
-        Ok(Self { connection, latest })
+        Ok(Self { connection, times: Times::after(latest) })
     }
 
     fn run(&mut self, jobs: &Receiver<Job>, file: &Path) {
@@ -172,12 +175,12 @@ impl Writer {
 
     /// Writes a group as one transaction: all of it or, after an error, nothing.
     fn commit(&mut self, group: &[Job]) -> rusqlite::Result<Vec<Result<Recorded, RecordsError>>> {
-        let recorded_at = self.latest.max(unix_millis());
+        let recorded_at = self.times.next(unix_millis());
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let append = |job: &Job| append(&transaction, recorded_at, &job.correction);
+        let append = |job: &Job| append(&transaction, recorded_at, job);
         let outcomes = group.iter().map(append).collect::<rusqlite::Result<Vec<_>>>()?;
         transaction.commit()?;
-        self.latest = recorded_at;
+        self.times.given(recorded_at);
         Ok(outcomes)
     }
 }
@@ -186,14 +189,14 @@ impl Writer {
 fn append(
     connection: &Connection,
     recorded_at: i64,
-    correction: &Correction,
+    Job { correction, suggestion, .. }: &Job,
 ) -> rusqlite::Result<Result<Recorded, RecordsError>> {
     let Some(first) = table::find(connection, &correction.request_id)? else {
         let id = table::insert(connection, recorded_at, correction)?;
         return Ok(Ok(Recorded { id, recorded_at, already_recorded: false }));
     };
     let (id, recorded_at) = (first.id, first.recorded_at);
-    let differs = first.correction.differences(correction);
+    let differs = first.correction.differences(correction, *suggestion);
     if differs.is_empty() {
         return Ok(Ok(Recorded { id, recorded_at, already_recorded: true }));
     }
@@ -204,15 +207,24 @@ fn append(
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::channel;
+    use std::time::Duration;
 
     use super::super::correction::tests::street_lamp;
     use super::super::history::CorrectionFilter;
     use super::*;
 
     fn record(store: &Corrections, correction: Correction) -> Result<Recorded, RecordsError> {
+        record_with(store, correction, Suggestion::Stated)
+    }
+
+    fn record_with(
+        store: &Corrections,
+        correction: Correction,
+        suggestion: Suggestion,
+    ) -> Result<Recorded, RecordsError> {
         let (sender, receiver) = channel();
-        store.record(correction, move |result| sender.send(result).unwrap());
-        receiver.recv().unwrap()
+        store.record(correction, suggestion, move |result| sender.send(result).unwrap());
+        receiver.recv_timeout(Duration::from_secs(30)).unwrap()
     }
 
     #[test]
@@ -245,6 +257,25 @@ mod tests {
     }
 
     #[test]
+    fn another_suggestion_is_the_same_correction_where_it_was_filled_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Corrections::open(dir.path()).unwrap();
+        let first = record_with(&store, street_lamp("r1"), Suggestion::FilledIn).unwrap();
+        let mut again = street_lamp("r1");
+        again.suggested.lead = "police".to_owned();
+        again.versions.model = None;
+        let repeated = record_with(&store, again.clone(), Suggestion::FilledIn).unwrap();
+        assert_eq!(repeated, Recorded { already_recorded: true, ..first });
+
+        let RecordsError::Conflict(conflict) = record(&store, again.clone()).unwrap_err() else { panic!() };
+        assert_eq!(conflict.differs, ["suggested.lead", "model"]);
+        again.decided_by = "operator-8".to_owned();
+        let error = record_with(&store, again, Suggestion::FilledIn).unwrap_err();
+        let RecordsError::Conflict(conflict) = error else { panic!("{error}") };
+        assert_eq!(conflict.differs, ["decided_by"]);
+    }
+
+    #[test]
     fn a_malformed_correction_is_refused_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let store = Corrections::open(dir.path()).unwrap();
@@ -263,7 +294,9 @@ mod tests {
             let sender = sender.clone();
             let id = format!("r{number}");
             let note = id.clone();
-            store.record(street_lamp(&id), move |result| sender.send((note, result)).unwrap());
+            store.record(street_lamp(&id), Suggestion::Stated, move |result| {
+                sender.send((note, result)).unwrap();
+            });
         }
         let answers: Vec<_> = receiver.iter().take(1_000).collect();
         let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(_, result)| result.is_ok());
@@ -309,7 +342,7 @@ mod tests {
     fn a_caller_that_panics_does_not_stop_the_store() {
         let dir = tempfile::tempdir().unwrap();
         let store = Corrections::open(dir.path()).unwrap();
-        store.record(street_lamp("r1"), |_| panic!("the caller has a fault"));
+        store.record(street_lamp("r1"), Suggestion::Stated, |_| panic!("the caller has a fault"));
         assert!(!record(&store, street_lamp("r2")).unwrap().already_recorded);
     }
 
@@ -320,7 +353,8 @@ mod tests {
         let (sender, receiver) = channel();
         for number in 0..500 {
             let sender = sender.clone();
-            store.record(street_lamp(&format!("r{number}")), move |result| sender.send(result).unwrap());
+            let correction = street_lamp(&format!("r{number}"));
+            store.record(correction, Suggestion::Stated, move |result| sender.send(result).unwrap());
         }
         drop((store, sender));
         assert_eq!(receiver.iter().flatten().count(), 500);

@@ -1,7 +1,8 @@
 //! The log of decisions: written in the background, and bounded in age and size.
 //!
 //! Nobody waits for it. Where it cannot follow, or the disk is full, decisions are dropped and counted, and a warning
-//! says so once a minute. Reading is left to [`DecisionReader`].
+//! says so once a minute. Where the file is damaged it is moved aside, and a new one begun. What is deleted when is
+//! left to [`Trimmer`], reading to [`DecisionReader`].
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,53 +11,24 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::audit::{self, DECISIONS, DecisionReader};
 use super::decision::Decision;
 use super::error::RecordsError;
 use super::folder::writer_thread;
-use super::unix_millis;
+use super::retention::{DecisionLimits, Trimmer};
 
-/// The smallest size that the log can be held to.
-pub const MIN_DECISION_BYTES: u64 = 2 * OVERHEAD_BYTES;
-
-/// What SQLite's log beside the file may take, and one transaction before it is trimmed.
-const OVERHEAD_BYTES: u64 = 8 << 20;
 /// Most decisions that may wait to be written.
 const MAX_WAITING: usize = 4_096;
 /// Most decisions in one transaction.
 const MAX_GROUP: usize = 256;
-/// Decisions deleted at a time. More than are written at a time, so that deleting catches up.
-const DELETED_AT_ONCE: i64 = 384;
-/// Steps of deleting after each transaction of writing.
-const STEPS: usize = 4;
-/// Pages given back to the disk at a time.
-const PAGES_AT_ONCE: i64 = 256;
 /// Time between warnings, and between looks at the age of decisions where nothing is written.
 const MINUTE: Duration = Duration::from_secs(60);
 /// Time between steps of deleting where nothing is written.
 const BREATH: Duration = Duration::from_millis(10);
-
-/// How much is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DecisionLimits {
-    /// The oldest that is kept.
-    pub max_age: Duration,
-    /// The most that the files of the log take on the disk; at least [`MIN_DECISION_BYTES`].
-    pub max_bytes: u64,
-}
-
-impl DecisionLimits {
-    /// Checks that a log can be held to these limits.
-    pub(super) fn check(self) -> Result<(), RecordsError> {
-        if self.max_bytes < MIN_DECISION_BYTES {
-            let problem = format!("is {} bytes; at least {MIN_DECISION_BYTES} are needed", self.max_bytes);
-            return Err(RecordsError::invalid("max_bytes", problem));
-        }
-        Ok(())
-    }
-}
+/// Time between one damaged file that is moved aside and the next, so that a failing disk does not fill up with them.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The log of decisions, open for writing.
 #[derive(Debug)]
@@ -70,13 +42,26 @@ pub struct Decisions {
 impl Decisions {
     /// Opens the log in a folder that this process has locked.
     pub(super) fn open(dir: &Path, limits: DecisionLimits) -> Result<Self, RecordsError> {
-        Self::start(dir, DECISIONS.open(dir)?, limits)
+        let connection = match DECISIONS.open(dir) {
+            Err(RecordsError::Damaged { problem, .. }) => {
+                move_aside(dir, &problem)?;
+                DECISIONS.open(dir)?
+            }
+            opened => opened?,
+        };
+        Self::start(dir, connection, limits)
     }
 
     fn start(dir: &Path, connection: Connection, limits: DecisionLimits) -> Result<Self, RecordsError> {
         let dropped = Arc::new(AtomicU64::new(0));
-        let mut writer =
-            Writer { connection, limits, dropped: Arc::clone(&dropped), complaints: Complaints::default() };
+        let mut writer = Writer {
+            dir: dir.to_owned(),
+            connection: Some(connection),
+            trimmer: Trimmer::new(limits),
+            dropped: Arc::clone(&dropped),
+            complaints: Complaints::default(),
+            moved_aside: None,
+        };
         let (queue, decisions) = sync_channel(MAX_WAITING);
         let writer = writer_thread("decisions", dir, move || writer.run(&decisions))?;
         Ok(Self { dir: dir.to_owned(), queue: Some(queue), dropped, writer: Some(writer) })
@@ -110,11 +95,21 @@ impl Drop for Decisions {
     }
 }
 
+/// Moves a damaged file out of the way.
+fn move_aside(dir: &Path, problem: &str) -> Result<(), RecordsError> {
+    let aside = DECISIONS.move_aside(dir)?;
+    tracing::warn!(problem, aside = %aside.display(), "the log of decisions is damaged; a new one is begun");
+    Ok(())
+}
+
 struct Writer {
-    connection: Connection,
-    limits: DecisionLimits,
+    dir: PathBuf,
+    /// None where a damaged file was moved aside and a new one could not be made yet.
+    connection: Option<Connection>,
+    trimmer: Trimmer,
     dropped: Arc<AtomicU64>,
     complaints: Complaints,
+    moved_aside: Option<Instant>,
 }
 
 impl Writer {
@@ -130,11 +125,11 @@ impl Writer {
             }
             group.extend(decisions.try_iter().take(MAX_GROUP - 1));
             let count = group.len() as u64;
-            if let Err(error) = self.write(group) {
+            if let Err(error) = self.with_connection(|connection, _| write(connection, group)) {
                 self.dropped.fetch_add(count, Ordering::Relaxed);
                 self.complaints.problem = Some(error.to_string());
             }
-            wait = match self.trim() {
+            wait = match self.with_connection(|connection, trimmer| trimmer.trim(connection)) {
                 Ok(true) => BREATH,
                 Ok(false) => MINUTE,
                 Err(error) => {
@@ -149,67 +144,43 @@ impl Writer {
         }
     }
 
-    /// Writes a group as one transaction.
-    fn write(&mut self, group: Vec<Decision>) -> rusqlite::Result<()> {
-        if group.is_empty() {
-            return Ok(());
+    /// Uses the file, and moves it aside where that shows that it is damaged.
+    fn with_connection<T>(
+        &mut self,
+        using: impl FnOnce(&mut Connection, &mut Trimmer) -> rusqlite::Result<T>,
+    ) -> Result<T, RecordsError> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => DECISIONS.open(&self.dir)?,
+        };
+        let result = using(self.connection.insert(connection), &mut self.trimmer);
+        let error = match result {
+            Ok(done) => return Ok(done),
+            Err(source) => RecordsError::sqlite(&self.dir.join(DECISIONS.file_name), source),
+        };
+        let now = Instant::now();
+        let lately = self.moved_aside.is_some_and(|moved| now.duration_since(moved) < DAY);
+        if let (RecordsError::Damaged { problem, .. }, false) = (&error, lately) {
+            self.moved_aside = Some(now);
+            // Closed first, since to close it may remove the files beside it, by their names.
+            self.connection = None;
+            move_aside(&self.dir, problem)?;
+            self.connection = Some(DECISIONS.open(&self.dir)?);
         }
-        let transaction = self.connection.transaction()?;
-        for decision in group {
-            audit::insert(&transaction, decision)?;
-        }
-        transaction.commit()
-    }
-
-    /// Deletes what is too old, then the oldest where the file is too large; in small steps, so that writing goes on.
-    /// Says whether there may be more to delete.
-    fn trim(&self) -> rusqlite::Result<bool> {
-        let max_age = i64::try_from(self.limits.max_age.as_millis()).unwrap_or(i64::MAX);
-        let too_old = unix_millis().saturating_sub(max_age);
-        for _ in 0..STEPS {
-            let pages = Pages::of(&self.connection)?;
-            let too_many = pages.used() > self.max_pages(&pages);
-            let delete_before = if too_many { i64::MAX } else { too_old };
-            let mut delete = self.connection.prepare_cached(
-                "DELETE FROM decisions WHERE id IN
-                (SELECT id FROM decisions WHERE received_at < ?1 ORDER BY received_at, id LIMIT ?2)",
-            )?;
-            let deleted = delete.execute(params![delete_before, DELETED_AT_ONCE])?;
-            let pages = Pages::of(&self.connection)?;
-            let spare = pages.free.min(pages.all - self.max_pages(&pages));
-            if spare > 0 {
-                // Its rows are pages: the pragma gives back as many as are read.
-                self.connection.pragma(None, "incremental_vacuum", spare.min(PAGES_AT_ONCE), |_| Ok(()))?;
-            } else if deleted == 0 {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// How many pages the file may have.
-    fn max_pages(&self, pages: &Pages) -> i64 {
-        let bytes = self.limits.max_bytes.saturating_sub(OVERHEAD_BYTES);
-        i64::try_from(bytes).unwrap_or(i64::MAX) / pages.size
+        Err(error)
     }
 }
 
-/// The pages of a file.
-struct Pages {
-    size: i64,
-    all: i64,
-    free: i64,
-}
-
-impl Pages {
-    fn of(connection: &Connection) -> rusqlite::Result<Self> {
-        let get = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-        Ok(Self { size: get("page_size")?, all: get("page_count")?, free: get("freelist_count")? })
+/// Writes a group as one transaction.
+fn write(connection: &mut Connection, group: Vec<Decision>) -> rusqlite::Result<()> {
+    if group.is_empty() {
+        return Ok(());
     }
-
-    fn used(&self) -> i64 {
-        self.all - self.free
+    let transaction = connection.transaction()?;
+    for decision in group {
+        audit::insert(&transaction, decision)?;
     }
+    transaction.commit()
 }
 
 /// Sees to it that the same trouble is told once a minute, not once a decision.
@@ -244,6 +215,8 @@ impl Complaints {
 #[cfg(test)]
 mod tests {
     use super::super::decision::tests::burst_pipe;
+    use super::super::retention::MIN_DECISION_BYTES;
+    use super::super::unix_millis;
     use super::*;
 
     const SMALL: DecisionLimits =
@@ -252,14 +225,12 @@ mod tests {
     /// Offers decisions as fast as they are written.
     fn offer_all(log: &Decisions, decisions: impl IntoIterator<Item = Decision>) {
         for decision in decisions {
-            loop {
+            let taken = || {
                 let dropped = log.dropped();
                 log.offer(decision.clone());
-                if log.dropped() == dropped {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(5));
-            }
+                log.dropped() == dropped
+            };
+            assert!(eventually(taken), "nothing is written any more");
         }
     }
 
@@ -269,7 +240,7 @@ mod tests {
             if started.elapsed() > Duration::from_secs(30) {
                 return false;
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(5));
         }
         true
     }
@@ -284,13 +255,19 @@ mod tests {
         decision
     }
 
+    /// Each came in before the one before.
+    fn at_a_clock_set_back(number: usize) -> Decision {
+        let millis = i64::try_from(number).unwrap();
+        Decision { received_at: unix_millis() - 100 * millis, ..long_reasons(number) }
+    }
+
     #[test]
-    fn the_oldest_give_way_where_the_log_is_too_large() {
+    fn the_first_written_give_way_where_the_log_is_too_large() {
         let dir = tempfile::tempdir().unwrap();
         let log = Decisions::open(dir.path(), SMALL).unwrap();
         let mut largest = 0;
         for thousand in 0..15 {
-            offer_all(&log, (0..1_000).map(|number| long_reasons(thousand * 1_000 + number)));
+            offer_all(&log, (0..1_000).map(|number| at_a_clock_set_back(thousand * 1_000 + number)));
             largest = largest.max(bytes_on_disk(dir.path()));
         }
         drop(log);
@@ -316,6 +293,27 @@ mod tests {
         assert!(eventually(|| bytes_on_disk(dir.path()) < SMALL.max_bytes));
         drop(log);
         assert!(DecisionReader::open(dir.path()).unwrap().totals(None, None).unwrap().decisions > 2_000);
+    }
+
+    #[test]
+    fn a_log_that_turns_out_to_be_damaged_is_moved_aside_and_a_new_one_begun() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Decisions::open(dir.path(), SMALL).unwrap());
+        let file = dir.path().join(DECISIONS.file_name);
+        let mut bytes = std::fs::read(&file).unwrap();
+        // All but the page that opening looks at.
+        bytes[4_096..].fill(0x5a);
+        std::fs::write(&file, &bytes).unwrap();
+        let log = Decisions::open(dir.path(), SMALL).unwrap();
+        assert!(eventually(|| {
+            log.offer(burst_pipe("later", unix_millis()));
+            log.reader().find("later").is_ok_and(|found| !found.is_empty())
+        }));
+        let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let aside: Vec<_> =
+            names.filter(|name| name.to_str().unwrap().starts_with("decisions.sqlite.damaged-")).collect();
+        assert_eq!(aside.len(), 1, "{aside:?}");
+        assert!(std::fs::read(dir.path().join(&aside[0])).unwrap().contains(&0x5a));
     }
 
     #[test]
@@ -369,12 +367,6 @@ mod tests {
         drop(log);
         let written = DecisionReader::open(dir.path()).unwrap().totals(None, None).unwrap().decisions;
         assert!(written > 0);
-    }
-
-    #[test]
-    fn limits_that_cannot_be_held_are_refused() {
-        let error = DecisionLimits { max_bytes: 1 << 20, ..SMALL }.check().unwrap_err();
-        assert!(error.to_string().starts_with("max_bytes: "), "{error}");
     }
 
     #[test]

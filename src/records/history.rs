@@ -12,6 +12,8 @@ use super::table::{self, CORRECTIONS};
 
 /// Most corrections on a page.
 pub const MAX_PAGE: u32 = 1_000;
+/// Most bytes of words and ids on a page, but for a single correction: clients of gRPC take 4 MiB as they are.
+const MAX_PAGE_BYTES: usize = 2 << 20;
 
 /// Which corrections are asked for; what is not set does not matter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -57,7 +59,8 @@ impl CorrectionReader {
         Self { dir: dir.to_owned() }
     }
 
-    /// Lists the corrections that `filter` lets through and whose ids are larger than `after`, oldest first.
+    /// Lists the corrections that `filter` lets through and whose ids are larger than `after`, oldest first: at most
+    /// `limit`, and fewer where they are long.
     ///
     /// # Errors
     /// If `limit` is not in 1 to [`MAX_PAGE`], or the file cannot be read.
@@ -88,13 +91,9 @@ impl CorrectionReader {
                 // One more, to see whether there is another page.
                 ":limit": limit + 1,
             };
-            select.query_map(parameters, table::read)?.collect::<rusqlite::Result<Vec<_>>>()
+            fill_page(select.query_map(parameters, table::read)?, limit as usize)
         };
-        let mut corrections = self.read(list)?;
-        let more = corrections.len() > limit as usize;
-        corrections.truncate(limit as usize);
-        let next_after = corrections.last().filter(|_| more).map(|last| last.id);
-        Ok(CorrectionPage { corrections, next_after })
+        self.read(list)
     }
 
     /// Runs a query.
@@ -106,6 +105,26 @@ impl CorrectionReader {
         query(&connection)
             .map_err(|source| RecordsError::sqlite(&self.dir.join(CORRECTIONS.file_name), source))
     }
+}
+
+/// Takes as many corrections as a page holds, one at least where there is one.
+fn fill_page(
+    found: impl Iterator<Item = rusqlite::Result<RecordedCorrection>>,
+    limit: usize,
+) -> rusqlite::Result<CorrectionPage> {
+    let (mut corrections, mut bytes) = (Vec::new(), 0);
+    for recorded in found {
+        let recorded: RecordedCorrection = recorded?;
+        bytes += recorded.correction.bytes();
+        if let Some(RecordedCorrection { id, .. }) = corrections.last()
+            && (corrections.len() == limit || bytes > MAX_PAGE_BYTES)
+        {
+            let next_after = Some(*id);
+            return Ok(CorrectionPage { corrections, next_after });
+        }
+        corrections.push(recorded);
+    }
+    Ok(CorrectionPage { corrections, next_after: None })
 }
 
 /// The ids of the corrections that were recorded in a period; times never run against ids, so that is one range.
@@ -207,5 +226,31 @@ mod tests {
             let error = reader.list(&CorrectionFilter::default(), 0, limit).unwrap_err();
             assert!(matches!(error, RecordsError::Invalid { .. }), "{error}");
         }
+    }
+
+    #[test]
+    fn pages_of_long_corrections_are_shorter_and_joined_still_the_whole_list() {
+        let dir = tempfile::tempdir().unwrap();
+        let connection = CORRECTIONS.open(dir.path()).unwrap();
+        for number in 0..200 {
+            let mut correction = street_lamp(&format!("r{number}"));
+            correction.text = Some("灯".repeat(10_000));
+            table::insert(&connection, 1, &correction).unwrap();
+        }
+        // None that is accepted is as long, but nothing may stop the list.
+        let mut endless = street_lamp("endless");
+        endless.text = Some("灯".repeat(MAX_PAGE_BYTES));
+        table::insert(&connection, 1, &endless).unwrap();
+        table::insert(&connection, 1, &street_lamp("last")).unwrap();
+        let reader = CorrectionReader::open(dir.path()).unwrap();
+        let (mut lengths, mut joined, mut after) = (Vec::new(), Vec::new(), Some(0));
+        while let Some(start) = after {
+            let page = reader.list(&CorrectionFilter::default(), start, MAX_PAGE).unwrap();
+            lengths.push(page.corrections.len());
+            joined.extend(ids(&page));
+            after = page.next_after;
+        }
+        assert_eq!(lengths, [69, 69, 62, 1, 1]);
+        assert_eq!(joined, (1..=202).collect::<Vec<_>>());
     }
 }

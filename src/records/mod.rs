@@ -8,6 +8,7 @@
 //! mean is left to the callers: here they are ids. So is masking: texts are kept as they are given.
 
 mod audit;
+mod clock;
 mod correction;
 mod corrections;
 mod database;
@@ -18,22 +19,25 @@ mod export;
 mod folder;
 mod history;
 mod report;
+mod retention;
 mod table;
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use audit::{DecisionReader, DecisionTotals};
+pub use clock::unix_millis;
 pub use correction::{
     Correction, CorrectionReason, CorrectionVersions, DecidedDispatch, RecordedCorrection, SuggestedDispatch,
+    Suggestion,
 };
 pub use corrections::{Corrections, Recorded};
 pub use decision::{Action, Decision, DecisionVersions, Outcome, TextDigest};
-pub use decisions::{DecisionLimits, Decisions, MIN_DECISION_BYTES};
+pub use decisions::Decisions;
 pub use error::{Conflict, RecordsError, Violation};
 pub use export::{ExportSummary, RequestWords};
 pub use history::{CorrectionFilter, CorrectionPage, CorrectionReader, MAX_PAGE};
 pub use report::{CorrectionCounts, CorrectionReport};
+pub use retention::{DecisionLimits, MIN_DECISION_BYTES};
 
 use folder::Folder;
 
@@ -49,11 +53,14 @@ pub struct Records {
 }
 
 impl Records {
-    /// Opens the folder `dir` for writing, and makes it and its files where they do not exist.
+    /// Opens the folder `dir` for writing, and makes it and its files where they do not exist, for this user only.
+    ///
+    /// A damaged log of decisions is moved aside, as `decisions.sqlite.damaged-<seconds since 1970>`, and a new one is
+    /// begun.
     ///
     /// # Errors
-    /// If another process writes there, the folder or a file cannot be used, a file is damaged or was made by a newer
-    /// version, or the limits are too small.
+    /// If another process writes there, the folder or a file cannot be used, the corrections are damaged, a file was
+    /// made by a newer version, or the limits are too small.
     pub fn open(dir: &Path, limits: DecisionLimits) -> Result<Self, RecordsError> {
         limits.check()?;
         let folder = Folder::lock(dir)?;
@@ -75,12 +82,6 @@ impl Records {
     }
 }
 
-/// Now, in milliseconds since 1970.
-fn unix_millis() -> i64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -97,5 +98,46 @@ mod tests {
         assert!(error.to_string().contains("hint: "), "{error}");
         drop(first);
         Records::open(dir.path(), limits).unwrap();
+    }
+
+    #[test]
+    fn damage_of_the_decisions_does_not_stop_the_service_and_damage_of_corrections_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let limits = DecisionLimits { max_age: Duration::from_secs(60), max_bytes: MIN_DECISION_BYTES };
+        drop(Records::open(dir.path(), limits).unwrap());
+        let damage =
+            |name| std::fs::write(dir.path().join(name), "no database, though long enough. ".repeat(99));
+        damage("decisions.sqlite").unwrap();
+        let records = Records::open(dir.path(), limits).unwrap();
+        assert_eq!(records.decisions().reader().find("r1").unwrap(), []);
+        drop(records);
+        damage("corrections.sqlite").unwrap();
+        let error = Records::open(dir.path(), limits).unwrap_err();
+        assert!(matches!(error, RecordsError::Damaged { .. }), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_may_read_the_files() {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("records");
+        let limits = DecisionLimits { max_age: Duration::from_secs(60), max_bytes: MIN_DECISION_BYTES };
+        let records = Records::open(&dir, limits).unwrap();
+        assert_eq!(mode(&dir), 0o700);
+        let files: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(files.len(), 7, "a lock, and two databases with `-wal` and `-shm`: {files:?}");
+        for file in files {
+            assert_eq!(mode(&file), 0o600, "{}", file.display());
+        }
+        drop(records);
+
+        // What somebody set is left as it is.
+        for (path, set) in [(dir.clone(), 0o755), (dir.join("corrections.sqlite"), 0o640)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(set)).unwrap();
+            Records::open(&dir, limits).unwrap();
+            assert_eq!(mode(&path), set);
+        }
     }
 }

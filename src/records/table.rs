@@ -6,12 +6,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::correction::{
     Correction, CorrectionReason, CorrectionVersions, DecidedDispatch, RecordedCorrection, SuggestedDispatch,
 };
-use super::database::Kind;
+use super::database::{Care, Kind};
 
 /// The file of corrections: what is acknowledged is on the disk, and stays as it is.
 pub(super) const CORRECTIONS: Kind = Kind {
     file_name: "corrections.sqlite",
-    synchronous: "FULL",
+    care: Care::Promised,
     schema: &["
         CREATE TABLE corrections (
             id INTEGER PRIMARY KEY,

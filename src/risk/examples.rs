@@ -2,11 +2,6 @@
 
 use super::RiskRules;
 
-/// Most of the harmless sentences that may raise an alarm.
-const MOST_FALSE_ALARMS: usize = 4;
-/// Most of the risky sentences that may be missed.
-const MOST_MISSED: usize = 2;
-
 /// They look risky and are not.
 const HARMLESS: [&str; 40] = [
     // Figures of speech.
@@ -102,8 +97,8 @@ const RISKY: [(&str, &str); 40] = [
     ("public_hazard", "路边电线垂下来离地一米多,还冒火花"),
 ];
 
-/// Words that a guard must not take for a negation, a story, a lesson or an end.
-const NOT_GUARDED: [(&str, &str); 15] = [
+/// Dangers that stand beside words of a guard: a negation, a story, a lesson, an end.
+const NOT_GUARDED: [(&str, &str); 85] = [
     ("fraud", "没想到被骗了八万块"),
     ("fraud", "这不是传销是什么"),
     ("fraud", "养老公司以健康讲座为名骗老人的钱"),
@@ -119,6 +114,76 @@ const NOT_GUARDED: [(&str, &str); 15] = [
     ("public_hazard", "建议社区马上处理电线裸露的事,太危险"),
     ("self_harm", "不是我想不开,是真的活不下去"),
     ("self_harm", "我也不想跳楼,可是没有别的路"),
+    ("self_harm", "孩子在游戏里输了钱,说要跳楼"),
+    ("self_harm", "他看小说被老师骂,回家就喝农药了"),
+    ("threat", "监控镜头拍到他持刀砍人"),
+    ("life_safety", "监控镜头拍到他持刀砍人"),
+    ("life_safety", "剧本杀店着火了,里面有人被困"),
+    ("fraud", "刷短剧被骗三万"),
+    ("self_harm", "孩子上完心理课说不想活了"),
+    ("life_safety", "学校演练时看台倒塌,三名学生重伤"),
+    ("life_safety", "医生讲课时突然昏迷,正在抢救"),
+    ("self_harm", "孩子在作文里写不想活了"),
+    ("self_harm", "女儿写了一篇想自杀的作文"),
+    ("self_harm", "作文最后一句是早点死就好了,老师没管"),
+    ("utility_outage", "停水通知都没有,家里没水三天了"),
+    ("utility_outage", "停水通知都没有"),
+    ("fraud", "我被骗了八万元,请帮我追回"),
+    ("wage_arrears", "公司拖欠工资三个月,请帮我要回来"),
+    ("life_safety", "电梯突然坠落,请帮忙修好"),
+    ("utility_outage", "停水三天了,居民都来电投诉"),
+    ("wage_arrears", "拖欠我三个月工资,别的工人都发了"),
+    ("wage_arrears", "别的工人已经发了,就拖欠我的工资"),
+    ("wage_arrears", "希望拖欠的工资早日全部发放"),
+    ("life_safety", "劝架反被砍伤"),
+    ("threat", "举报后反被威胁"),
+    ("fraud", "我反被骗了三万"),
+    ("life_safety", "如果再不来修,燃气泄漏会出人命"),
+    ("public_hazard", "如果再不来修,燃气泄漏会出人命"),
+    ("life_safety", "保单上写着的丈夫从工地坠落身亡"),
+    ("life_safety", "车被洪水淹没被困在桥下"),
+    ("fraud", "短剧里的广告骗我三万,已报案"),
+    ("fraud", "别的人被骗了三万"),
+    ("fraud", "社区的防骗讲座刚开完,我妈就被骗了八万"),
+    ("self_harm", "电影散场后他说想自杀"),
+    ("life_safety", "看电影中途有人晕倒"),
+    ("threat", "要不是被他威胁我也不会搬走"),
+    ("fraud", "反诈中心说我妈被骗了"),
+    ("threat", "劝阻被威胁"),
+    ("life_safety", "消防演练中两个孩子被砸伤"),
+    ("self_harm", "我想自杀教育局也不管"),
+    ("fraud", "能不能帮我把被骗的钱追回"),
+    ("life_safety", "谢谢你们派人来,电梯里还困着人,被困两小时了"),
+    ("fraud", "签合同被骗三万"),
+    ("wage_arrears", "公司违反合同约定拖欠工资三个月"),
+    ("utility_outage", "停电通知昨天才贴,今天就停了"),
+    ("fraud", "希望公安开展打击传销窝点的行动"),
+    ("wage_arrears", "工资已经发了一半,还拖欠两万"),
+    ("utility_outage", "上次停水已经解决了,今天家里没水"),
+    ("utility_outage", "停水的事已经解决了,今天又停水"),
+    ("self_harm", "我儿子天天玩游戏,说活着没意思,想自杀"),
+    ("life_safety", "拍电影的棚子着火,有人被困"),
+    ("self_harm", "他在小说里写着想死,割腕两次了"),
+    ("life_safety", "鬼屋里有人晕倒,送去抢救"),
+    ("threat", "新闻里曝光的老板扬言要砍死我"),
+    ("fraud", "民警来讲座前,我爸已经被骗五万"),
+    ("life_safety", "消防员演练结束后真的起火,小区楼里有人"),
+    ("self_harm", "孩子看完网剧就割腕"),
+    ("life_safety", "镜头里看到老人被压住"),
+    ("life_safety", "话剧散场时看台垮塌"),
+    ("threat", "她反被人恐吓"),
+    ("life_safety", "举报人反遭毒打"),
+    ("fraud", "帮我追回被骗的养老钱,谢谢"),
+    ("wage_arrears", "帮忙要回拖欠的工资"),
+    ("utility_outage", "别的楼都来电了,就我们停电"),
+    ("self_harm", "意外险和遗书都准备好了,我不想活"),
+    ("wage_arrears", "能不能帮我们把拖欠的工资要回来"),
+    ("life_safety", "剧本里没有的事:房子突然坍塌"),
+    ("fraud", "看报道才知道自己被骗"),
+    ("self_harm", "刚参加完心理讲座的女儿跳楼了"),
+    ("life_safety", "保险条款我看不懂,丈夫被砸死了谁管"),
+    ("life_safety", "如果再发生坠落就会出人命"),
+    ("fraud", "如果不是被骗谁会报警"),
 ];
 
 #[test]
@@ -145,11 +210,11 @@ fn plain_words_are_no_dodged_spellings() {
 }
 
 #[test]
-fn harmless_sentences_seldom_raise_an_alarm() {
+fn harmless_sentences_raise_no_alarm() {
     let rules = RiskRules::built_in();
     let alarms: Vec<_> =
         HARMLESS.iter().filter_map(|text| Some((text, rules.find(text).into_iter().next()?))).collect();
-    assert!(alarms.len() <= MOST_FALSE_ALARMS, "{alarms:#?}");
+    assert!(alarms.is_empty(), "{alarms:#?}");
 }
 
 #[test]
@@ -157,5 +222,5 @@ fn risky_sentences_raise_the_alarm_that_is_theirs() {
     let rules = RiskRules::built_in();
     let raises = |risk: &str, text: &str| rules.find(text).iter().any(|alarm| alarm.risk == risk);
     let missed: Vec<_> = RISKY.iter().filter(|(risk, text)| !raises(risk, text)).collect();
-    assert!(missed.len() <= MOST_MISSED, "{missed:#?}");
+    assert!(missed.is_empty(), "{missed:#?}");
 }

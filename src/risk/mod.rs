@@ -57,6 +57,13 @@ impl RiskRules {
         Arc::clone(&BUILT_IN)
     }
 
+    /// Those of the built-in rules whose risks are known.
+    pub fn built_in_for(known_risks: impl Fn(&str) -> bool) -> Arc<Self> {
+        let mut definitions = BUILT_IN_DEFINITIONS.clone();
+        definitions.rules.retain(|rule| known_risks(&rule.risk));
+        Arc::new(Self::new(definitions))
+    }
+
     /// Reads a text that is normalised already: NFKC, simplified characters, one space for whitespace, no control
     /// characters.
     ///

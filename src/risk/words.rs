@@ -24,14 +24,15 @@ pub(super) fn read_word(checker: &mut Checker<'_>, what: &str, word: &Spanned<St
     Folded::new(&text).text().to_owned()
 }
 
-/// Takes regular expressions; those that are at fault are left out.
+/// Takes regular expressions, whose letters match in either case, as texts are folded; those that are at fault are left
+/// out.
 pub(super) fn read_patterns(checker: &mut Checker<'_>, patterns: &[Spanned<String>]) -> Vec<Regex> {
     patterns.iter().filter_map(|pattern| read_pattern(checker, pattern)).collect()
 }
 
 fn read_pattern(checker: &mut Checker<'_>, pattern: &Spanned<String>) -> Option<Regex> {
     let text = checker.text("pattern", pattern);
-    match RegexBuilder::new(&text).size_limit(MAX_PATTERN_BYTES).build() {
+    match RegexBuilder::new(&text).case_insensitive(true).size_limit(MAX_PATTERN_BYTES).build() {
         Ok(regex) if !text.trim().is_empty() && regex.is_match("") => {
             checker.fault(pattern.span(), format!("pattern `{text}` matches no words at all; ask for some"));
             None
@@ -49,4 +50,37 @@ fn one_line(error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default();
     last.trim_start_matches("error: ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::risk::RiskRules;
+
+    #[test]
+    fn capital_letters_match_in_either_case() {
+        let text = r#"version = "1"
+[[rules]]
+id = "by_keyword"
+risk = "fraud"
+any = ["ICO"]
+[[rules]]
+id = "by_pattern"
+risk = "fraud"
+patterns = ['P2P\S?平台', '[A-Z]{2}币']
+"#;
+        let rules = RiskRules::parse("city.toml", text, |_| true).unwrap();
+        for (words, rule) in [
+            ("听说ICO很赚钱", "by_keyword"),
+            ("ico", "by_keyword"),
+            ("P2P平台跑了", "by_pattern"),
+            ("p2p大平台", "by_pattern"),
+            ("买了GS币", "by_pattern"),
+        ] {
+            assert_eq!(
+                rules.find(words).iter().map(|alarm| alarm.rule.as_str()).collect::<Vec<_>>(),
+                [rule],
+                "{words}"
+            );
+        }
+    }
 }

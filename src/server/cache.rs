@@ -10,15 +10,12 @@ use prost::Message;
 use prost::bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::convert;
+use super::convert::{self, MAX_REQUEST_BYTES};
 use crate::metrics;
 use crate::pb::{Assessment, ClassifyTextRequest};
-use crate::request::MAX_TEXT_CHARS;
 
 /// What an entry takes beside its answer: the key, and the cache's own bookkeeping.
 const ENTRY_BYTES: usize = 160;
-/// Longest request that is looked up: the longest text, four bytes a character, and more than all else may take.
-const MAX_REQUEST_BYTES: usize = 4 * MAX_TEXT_CHARS + 8 * 1024;
 
 /// What an answer depends on.
 pub(super) type Key = [u8; 32];

@@ -9,6 +9,7 @@ use tracing::Span;
 
 use super::trace;
 use crate::metrics::{self, Outcome};
+use crate::pb::dispatch_service_server::SERVICE_NAME;
 
 /// One line a call in the log, when it has ended: what, how much, how long, how; never the words. A call that is dropped
 /// before it has ended was cancelled.
@@ -22,9 +23,15 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// A call of the service that classifies.
     pub(super) fn begin<T>(method: &'static str, request: &Request<T>) -> Self {
+        Self::of(SERVICE_NAME, method, request)
+    }
+
+    /// A call of any service.
+    pub(super) fn of<T>(service: &'static str, method: &'static str, request: &Request<T>) -> Self {
         tracing::debug!(method, "received");
-        let span = trace::call(method, request.metadata());
+        let span = trace::call(service, method, request.metadata());
         Self { method, begin: Instant::now(), texts: AtomicUsize::new(0), code: OnceLock::new(), span }
     }
 

@@ -10,7 +10,7 @@ use crate::classifier::{HeadConfig, Problem, SequenceClassifier};
 use crate::dispatch::{AreaLevel, AreaSource, DepartmentRole, DepartmentSuggestion, Leadership};
 use crate::pb;
 use crate::pipeline::{CitizenRequest, Pipeline};
-use crate::request::{RequestError, Requester, Violation};
+use crate::request::{MAX_TEXT_CHARS, RequestError, Requester, Violation};
 use crate::taxonomy::Term;
 use crate::terms::Terms;
 
@@ -20,6 +20,8 @@ pub const MAX_BATCH_SIZE: usize = 128;
 pub const MAX_COUNT: usize = 20;
 /// Longest id that a caller may give a request, in characters.
 pub const MAX_REQUEST_ID_CHARS: usize = 128;
+/// Longest request that can be answered: the longest text, four bytes a character, and more than all else may take.
+pub(super) const MAX_REQUEST_BYTES: usize = 4 * MAX_TEXT_CHARS + 8 * 1024;
 /// How many categories and departments are returned unless the caller says otherwise.
 const DEFAULT_COUNT: usize = 3;
 

@@ -1,15 +1,15 @@
 //! What is noted of each answer: its entry in the log of decisions, and whether it burdens the grass roots.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
+use super::convert::MAX_REQUEST_BYTES;
 use crate::dispatch::{Directory, GrassrootsShare, LOCAL};
 use crate::live::Live;
 use crate::metrics;
 use crate::pb::{Assessment, ClassifyTextRequest, DecisionAction, DepartmentRole};
-use crate::records::{Action, Decision, DecisionVersions, Outcome, Records, TextDigest};
+use crate::records::{Action, Decision, DecisionVersions, Outcome, Records, TextDigest, unix_millis};
 
 /// Notes answers; clones share what was noted.
 #[derive(Debug, Clone)]
@@ -35,7 +35,9 @@ impl Journal {
     /// Begins the entries of some requests; there are none where nobody keeps records.
     pub(super) fn begin(&self, requests: &[ClassifyTextRequest]) -> Vec<Option<Entry>> {
         let entry = |request: &ClassifyTextRequest| {
-            self.records.as_ref()?;
+            // What is longer is refused.
+            let fits = request.text.len() + request.title.len() <= MAX_REQUEST_BYTES;
+            self.records.as_ref().filter(|_| fits)?;
             let digest =
                 Sha256::new_with_prefix(&request.title).chain_update("\n").chain_update(&request.text);
             Some(Entry {
@@ -116,9 +118,4 @@ fn decision(entry: Entry, answer: &Assessment) -> Decision {
 /// The id of the first unit with that role.
 fn unit(answer: &Assessment, role: DepartmentRole) -> Option<String> {
     answer.departments.iter().find(|unit| unit.role == i32::from(role)).map(|unit| unit.id.clone())
-}
-
-fn unix_millis() -> i64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
 }

@@ -24,6 +24,7 @@ use crate::pipeline::Assess;
 use crate::records::Records;
 
 mod admin;
+mod aside;
 mod cache;
 mod call;
 mod convert;
@@ -97,8 +98,8 @@ pub async fn run(
         .build_v1()?;
     let service = Service::new(Arc::clone(&live), batcher.clone(), config.cache_bytes, records.clone());
     let service = DispatchServiceServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    let keeper = RecordServiceServer::new(record::RecordKeeper { live: Arc::clone(&live), records });
-    let admin = AdminServiceServer::new(admin::Admin { live: Arc::clone(&live) });
+    let keeper = RecordServiceServer::new(record::RecordKeeper::new(Arc::clone(&live), records));
+    let admin = AdminServiceServer::new(admin::Admin::new(Arc::clone(&live)));
     let address = listener.local_addr()?;
     let (begin_drain, mut drain) = watch::channel(false);
     let mut server = tokio::spawn(
@@ -190,12 +191,11 @@ async fn care_for_model(live: Arc<Live>, reporter: HealthReporter) {
         next.tick().await;
         let live = Arc::clone(&live);
         // It has told the log if it failed.
-        let _ = tokio::task::spawn_blocking(move || live.mend()).await;
+        let _ = aside::aside("mend", move || live.mend()).await;
     }
 }
 
 async fn warm_up(live: &Live, batcher: &Batcher) -> anyhow::Result<()> {
-    let request = live.pipeline().0.request("", "路灯不亮，请安排维修", "")?;
-    batcher.submit(batcher.reserve(Lane::Interactive, 1, None)?, vec![request], None).await?;
+    batcher.submit(batcher.reserve(Lane::Interactive, 1, None)?, vec![live.probe()?], None).await?;
     Ok(())
 }

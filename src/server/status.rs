@@ -10,6 +10,10 @@ use crate::fault::FileError;
 use crate::records::RecordsError;
 use crate::request::{RequestError, Violation};
 
+/// Most violations that a status names: clients take some kilobytes of headers.
+const MAX_VIOLATIONS: usize = 16;
+/// Longest message of a status and of a violation, in characters.
+const MAX_MESSAGE_CHARS: usize = 300;
 /// When a caller that was refused for load should come back, at the earliest.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
@@ -34,19 +38,29 @@ pub(super) fn from_error(error: &Error) -> Status {
     }
 }
 
-/// Turns the refusal of a city's files into a status that names every fault.
+/// Turns the refusal of a city's files into a status that names the faults.
 pub(super) fn from_reload(error: &Error) -> Status {
     tracing::error!(error = %error, "the city's files are not used; those before stay");
     let mut details = ErrorDetails::new();
     if let Error::File(FileError::Faults(faults)) = error {
-        for fault in &faults.faults {
+        for fault in faults.faults.iter().take(MAX_VIOLATIONS) {
             let place = format!("{}:{}", faults.file, fault.line);
-            details.add_precondition_failure_violation("fault", place, &fault.message);
+            details.add_precondition_failure_violation("fault", place, cut(&fault.message));
         }
-    } else {
-        details.add_precondition_failure_violation("files", "", error.to_string());
+        let count = faults.faults.len();
+        let message = format!("`{}` has {count} faults; the service's log names them all", faults.file);
+        return Status::with_error_details(Code::FailedPrecondition, message, details);
     }
-    Status::with_error_details(Code::FailedPrecondition, error.to_string(), details)
+    details.add_precondition_failure_violation("files", "", cut(&error.to_string()));
+    Status::with_error_details(Code::FailedPrecondition, cut(&error.to_string()), details)
+}
+
+/// The beginning of a message: what a call ends with travels in headers, and they are small.
+fn cut(message: &str) -> String {
+    match message.char_indices().nth(MAX_MESSAGE_CHARS) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message.to_owned(),
+    }
 }
 
 /// Turns an error of the records into the status that its caller gets.
@@ -81,8 +95,8 @@ pub(super) fn from_records(error: &RecordsError) -> Status {
 /// `INVALID_ARGUMENT` that names every field at fault.
 pub(super) fn invalid_argument(error: &RequestError) -> Status {
     let mut details = ErrorDetails::new();
-    for Violation { field, problem } in &error.violations {
-        details.add_bad_request_violation(*field, problem);
+    for Violation { field, problem } in error.violations.iter().take(MAX_VIOLATIONS) {
+        details.add_bad_request_violation(*field, cut(problem));
     }
-    Status::with_error_details(Code::InvalidArgument, error.to_string(), details)
+    Status::with_error_details(Code::InvalidArgument, cut(&error.to_string()), details)
 }

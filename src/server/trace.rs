@@ -5,17 +5,15 @@ use tonic::metadata::MetadataMap;
 use tracing::Span;
 use tracing::field::Empty;
 
-use crate::pb::dispatch_service_server::SERVICE_NAME;
-
 /// The span of a call. Its attributes are those of OpenTelemetry for gRPC servers; they hold no words of citizens.
-pub(super) fn call(method: &'static str, metadata: &MetadataMap) -> Span {
+pub(super) fn call(service: &'static str, method: &'static str, metadata: &MetadataMap) -> Span {
     let span = tracing::debug_span!(
         "call",
         otel.name = method,
         otel.kind = "server",
         otel.status_code = Empty,
         rpc.system = "grpc",
-        rpc.service = SERVICE_NAME,
+        rpc.service = service,
         rpc.method = method,
         rpc.grpc.status_code = Empty,
         texts = Empty,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use candle_core::DType;
@@ -17,6 +18,7 @@ use crate::registry::{
 use super::TrainError;
 use super::bert::Stored;
 use super::settings::Start;
+use crate::whole_file;
 
 /// Files of a base model that say how texts become tokens.
 const TOKENIZER_FILES: [&str; 4] =
@@ -94,9 +96,9 @@ pub(super) fn write_bundle(
     // transformers refuses files that do not say which framework laid out the tensors.
     let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let content = safetensors::serialize(weights, Some(format)).map_err(TrainError::Serialize)?;
-    let (aside, path) = (output.join("model.safetensors.new"), output.join(SAFETENSORS_FILE));
-    let io = |source| TrainError::Io { path: path.clone(), source };
-    fs::write(&aside, content).and_then(|()| fs::rename(&aside, &path)).map_err(io)
+    let path = output.join(SAFETENSORS_FILE);
+    whole_file::write(&path, |file| file.write_all(&content))
+        .map_err(|source| TrainError::Io { path, source })
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), TrainError> {

@@ -13,6 +13,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::bert::Parameter;
 use super::evaluate::HeadFigures;
 use super::optimizer::{AdamW, Moments};
+use crate::whole_file;
 
 const STATE_FILE: &str = "state.json";
 
@@ -164,9 +166,8 @@ impl CheckpointFolder {
         }
         write_tensors(&self.file("moments", state.step), &moments)?;
         let text = serde_json::to_string_pretty(state).map_err(|source| self.state_error(source))?;
-        let (aside, path) = (self.path.join("state.json.new"), self.path.join(STATE_FILE));
-        fs::write(&aside, text)
-            .and_then(|()| fs::rename(&aside, &path))
+        let path = self.path.join(STATE_FILE);
+        whole_file::write(&path, |file| file.write_all(text.as_bytes()))
             .map_err(|source| io(&path, source))?;
         self.drop_older(state)
     }

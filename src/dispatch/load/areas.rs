@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use crate::dispatch::area::{Area, AreaLevel};
 use crate::fault::{Checker, LabelIndex, closest};
+use crate::request::normalize_words;
 
 #[derive(Deserialize)]
 pub(super) struct RawArea {
@@ -48,12 +49,23 @@ fn read_area(checker: &mut Checker<'_>, raw: &RawArea, level: AreaLevel) -> Area
         name: checker.text("name", &raw.name),
         name_en: checker.text("name_en", &raw.name_en),
         aliases: raw.aliases.iter().map(|alias| checker.text("alias", alias)).collect(),
-        mentions: raw.mentions.iter().map(|mention| checker.text("mention", mention)).collect(),
+        mentions: raw.mentions.iter().map(|mention| read_mention(checker, mention)).collect(),
         unit: raw.unit.as_ref().map(|unit| checker.text("unit", unit)),
         parent: raw.parent.as_ref().map(|parent| parent.get_ref().clone()),
         level: raw.level.unwrap_or(level),
         population: raw.population,
     }
+}
+
+/// A word that is still there when it is read as the words of requests are.
+fn read_mention(checker: &mut Checker<'_>, mention: &Spanned<String>) -> String {
+    if normalize_words(mention.get_ref()).is_empty() {
+        checker.fault(
+            mention.span(),
+            "mention holds no visible character and would occur everywhere; remove it",
+        );
+    }
+    mention.get_ref().clone()
 }
 
 /// The parent of each area, by id.

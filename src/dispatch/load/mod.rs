@@ -62,6 +62,9 @@ struct RawGrassroots {
     window: Spanned<usize>,
 }
 
+/// Most requests that a share is taken over.
+const MAX_WINDOW: usize = 1_000_000;
+
 /// Hours by the ids of urgencies, with the place of each.
 type RawTimeLimits = BTreeMap<String, Spanned<u32>>;
 
@@ -233,11 +236,11 @@ fn read_grassroots(checker: &mut Checker<'_>, raw: &RawGrassroots) -> Grassroots
     if !(0.0..=1.0).contains(&max_share) {
         checker.fault(raw.max_share.span(), format!("max_share {max_share} is no share; give 0 to 1"));
     }
-    if window == 0 {
-        checker.fault(
-            raw.window.span(),
-            "window is 0; give the number of requests that the share is taken over",
+    if !(1..=MAX_WINDOW).contains(&window) {
+        let message = format!(
+            "window is {window}; give the number of requests that the share is taken over, 1 to {MAX_WINDOW}"
         );
+        checker.fault(raw.window.span(), message);
     }
     GrassrootsCap { max_share, window }
 }

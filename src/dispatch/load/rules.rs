@@ -115,6 +115,18 @@ fn read_conditions(checker: &mut Checker<'_>, raw: &RawConditions, known: &Known
             );
             checker.fault(pattern.span(), message);
         }
+        let normalized = normalize_words(pattern.get_ref());
+        if normalized.split_whitespace().ne(pattern.get_ref().split_whitespace()) {
+            let message = format!(
+                "pattern `{}` can never match: texts are read in simplified Chinese with plain punctuation; write `{normalized}`",
+                pattern.get_ref()
+            );
+            checker.fault(pattern.span(), message);
+        }
+    }
+    for group in raw.all.iter().filter(|group| group.get_ref().is_empty()) {
+        checker
+            .fault(group.span(), "a group of `when.all` without words never holds; add words or remove it");
     }
     let terms = |terms: &[crate::taxonomy::Term]| terms.iter().map(|term| term.id.clone()).collect();
     let taxonomy = known.taxonomy;
@@ -258,6 +270,13 @@ pub(super) fn check_rules(
         else {
             continue;
         };
+        let adds = !rule.then.supporting.is_empty()
+            || rule.then.whistle
+            || rule.then.territorial
+            || !rule.then.time_limits.is_empty();
+        if first.then.lead == rule.then.lead && adds {
+            continue;
+        }
         let Rule { id, line, .. } = first;
         let message = if first.then.priority == rule.then.priority && first.then.lead != rule.then.lead {
             format!(
@@ -268,7 +287,7 @@ pub(super) fn check_rules(
         } else {
             format!(
                 "rule `{}` never chooses the lead: `{id}` (line {line}) holds whenever it does and counts first; remove \
-                 it, narrow `{id}`, or give this one a higher `then.priority`",
+                 it or its `then.lead`, narrow `{id}`, or give this one a higher `then.priority`",
                 rule.id
             )
         };

@@ -4,6 +4,8 @@
 //! complete: what it calls covered is covered (a test states that as a law), but two rules may also cover each other in
 //! ways that only a reader sees, such as regular expressions that mean the same.
 
+use std::cmp::Reverse;
+
 use super::{Conditions, Rule};
 
 /// Whether `first` chooses the lead whenever `second` holds: it binds, counts before it, and holds whenever it does.
@@ -14,7 +16,7 @@ pub(in crate::dispatch) fn prevails(
     lies_in: impl Fn(&str, &str) -> bool,
 ) -> bool {
     let ((first_place, first), (second_place, second)) = (first, second);
-    let before = (-first.then.priority, first_place) < (-second.then.priority, second_place);
+    let before = (Reverse(first.then.priority), first_place) < (Reverse(second.then.priority), second_place);
     before && first.binds() && second.then.lead.is_some() && covers(&first.when, &second.when, lies_in)
 }
 
