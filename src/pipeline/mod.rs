@@ -252,7 +252,8 @@ impl Pipeline {
     ) -> Suggestion {
         let departments = classification.and_then(|classification| classification.ranked(DEPARTMENT_HEAD));
         let supporting = self.holding(classification, SUPPORTING_HEAD);
-        let supporting: Vec<&str> = supporting.iter().map(|label| label.id.as_str()).collect();
+        let supporting: Vec<(&str, f32)> =
+            supporting.iter().map(|label| (label.id.as_str(), label.probability)).collect();
         let ranked: Vec<(&str, f32)> =
             categories.iter().map(|label| (label.id.as_str(), label.probability)).collect();
         let category = ranked.first().map(|(id, _)| *id);

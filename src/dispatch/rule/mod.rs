@@ -131,12 +131,18 @@ pub struct Facts<'a> {
     pub areas: &'a [&'a str],
 }
 
+impl<'a> Facts<'a> {
+    /// The label of this aspect that holds and is among those wanted.
+    fn label_among(&self, aspect: Aspect, wanted: &[String]) -> Option<&'a str> {
+        let holding = self.labels.iter().filter(|(known, _)| *known == aspect).map(|(_, label)| *label);
+        holding.into_iter().find(|label| wanted.iter().any(|wanted| wanted == label))
+    }
+}
+
 impl Conditions {
     /// Whether the conditions other than those of words hold.
     fn labels_hold(&self, facts: &Facts<'_>) -> bool {
-        let holds = |(aspect, wanted): (&Aspect, &Vec<String>)| {
-            facts.labels.iter().any(|(known, label)| known == aspect && wanted.iter().any(|w| w == label))
-        };
-        self.labels.iter().all(holds) && self.area.as_deref().is_none_or(|area| facts.areas.contains(&area))
+        self.labels.iter().all(|(aspect, wanted)| facts.label_among(*aspect, wanted).is_some())
+            && self.area.as_deref().is_none_or(|area| facts.areas.contains(&area))
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aho_corasick::{AhoCorasick, MatchKind};
 use regex::RegexSet;
 
-use super::{Aspect, Facts, Rule};
+use super::{Facts, Rule};
 
 /// Largest compiled set of patterns, in bytes.
 const MAX_PATTERNS_BYTES: usize = 32 * 1024 * 1024;
@@ -147,13 +147,8 @@ impl Rule {
                 why.push(format!("`{pattern}` matches `{}`", found.as_str()));
             }
         }
-        let label = |aspect: &Aspect| facts.labels.iter().find(|(known, _)| known == aspect);
         for (aspect, wanted) in &self.when.labels {
-            let holding = facts
-                .labels
-                .iter()
-                .find(|(known, label)| known == aspect && wanted.iter().any(|w| w == label));
-            if let Some((_, label)) = holding.or_else(|| label(aspect)) {
+            if let Some(label) = facts.label_among(*aspect, wanted) {
                 why.push(format!("{} is `{label}`", aspect.name()));
             }
         }
@@ -161,5 +156,59 @@ impl Rule {
             why.push(format!("the area lies in `{area}`"));
         }
         why
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Action, Aspect, Conditions};
+    use super::*;
+
+    fn rule(id: &str, priority: i32, when: Conditions) -> Rule {
+        let then = Action { priority, lead: Some("fire".to_owned()), ..Action::default() };
+        Rule { id: id.to_owned(), line: 1, when, then }
+    }
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|&word| word.to_owned()).collect()
+    }
+
+    fn facts<'a>(title: &'a str, text: &'a str, labels: &'a [(Aspect, &'a str)]) -> Facts<'a> {
+        Facts { title, text, labels, areas: &[] }
+    }
+
+    fn holding(rules: &[Rule], facts: &Facts<'_>) -> Vec<String> {
+        let holding = RuleWords::new(rules).unwrap().holding(rules, facts);
+        holding.into_iter().map(|rule| rule.id.clone()).collect()
+    }
+
+    #[test]
+    fn rules_count_by_priority_and_then_by_their_place() {
+        let rules = ["a", "b", "c", "d"].map(|id| rule(id, i32::from(id == "c"), Conditions::default()));
+        assert_eq!(holding(&rules, &facts("", "路灯", &[])), ["c", "a", "b", "d"]);
+    }
+
+    #[test]
+    fn a_rule_for_the_title_reads_nothing_else() {
+        let any = Conditions { any: words(&["ktv"]), title_only: true, ..Conditions::default() };
+        let pattern =
+            Conditions { patterns: words(&["第\\d+号"]), title_only: true, ..Conditions::default() };
+        let rules = [rule("any", 0, any), rule("pattern", 0, pattern)];
+        assert_eq!(holding(&rules, &facts("KTV扰民", "第3号", &[])), ["any"], "in any case");
+        assert_eq!(holding(&rules, &facts("第3号", "ktv", &[])), ["pattern"]);
+    }
+
+    #[test]
+    fn a_rule_says_which_words_and_labels_it_holds_for() {
+        let when = Conditions {
+            any: words(&["停水", "爆管"]),
+            patterns: words(&["没水.{0,3}天"]),
+            labels: [(Aspect::Urgency, words(&["urgent", "critical"]))].into(),
+            ..Conditions::default()
+        };
+        let rule = rule("water", 0, when);
+        let labels = [(Aspect::Urgency, "urgent")];
+        let why = rule.why(&facts("爆管", "没水三天了", &labels));
+        assert_eq!(why, ["`爆管` occurs", "`没水.{0,3}天` matches `没水三天`", "urgency is `urgent`"]);
     }
 }

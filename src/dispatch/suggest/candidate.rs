@@ -12,6 +12,8 @@ pub(super) struct Candidate<'a> {
     learned: bool,
     /// Whether a rule or a learned head names it as helping.
     pub(super) helps: bool,
+    /// Whether the learned head finds it more likely to help than not.
+    likely_helps: bool,
     /// The rules that name it.
     rules: Vec<&'a Rule>,
     /// The category whose assignment is a reason to list it.
@@ -20,7 +22,15 @@ pub(super) struct Candidate<'a> {
 
 impl<'a> Candidate<'a> {
     pub(super) fn new(department: &'a Department) -> Self {
-        Self { department, probability: 0.0, learned: false, helps: false, rules: Vec::new(), category: None }
+        Self {
+            department,
+            probability: 0.0,
+            learned: false,
+            helps: false,
+            likely_helps: false,
+            rules: Vec::new(),
+            category: None,
+        }
     }
 
     pub(super) fn is_functional(&self) -> bool {
@@ -122,10 +132,11 @@ impl<'a> Candidates<'a> {
                 self.of(department).rules.push(rule);
             }
         }
-        for label in input.supporting {
+        for &(label, probability) in input.supporting {
             if let Some(department) = directory.department_by_label(label) {
                 let candidate = self.of(department);
                 (candidate.learned, candidate.helps) = (true, true);
+                candidate.likely_helps |= probability >= 0.5;
             }
         }
         self.sort();
@@ -140,9 +151,9 @@ impl<'a> Candidates<'a> {
         self.all.iter().position(leads).map(|position| self.all.remove(position))
     }
 
-    /// How many functional departments help.
-    pub(super) fn helping(&self) -> usize {
-        self.all.iter().filter(|candidate| candidate.helps && candidate.is_functional()).count()
+    /// How many functional departments are more likely to help than not.
+    pub(super) fn likely_helping(&self) -> usize {
+        self.all.iter().filter(|candidate| candidate.likely_helps && candidate.is_functional()).count()
     }
 
     /// Marks the departments that rules for this lead name as helping.

@@ -26,7 +26,7 @@ use candidate::Candidates;
 
 /// A department at least this likely to lead is listed, if it does not lead, as supporting.
 pub const SUPPORTING_PROBABILITY: f32 = 0.05;
-/// So many departments that help by what the model has learned must be called together.
+/// So many departments that are more likely to help than not, by what the model has learned, must be called together.
 const WHISTLE_SUPPORTING: usize = 2;
 
 /// What is known about one request.
@@ -37,8 +37,9 @@ pub struct DispatchInput<'a> {
     /// Labels of the learned department head with their probabilities, if the model has such a head. Labels that the
     /// directory does not know are left out.
     pub departments: Option<&'a [(&'a str, f32)]>,
-    /// Labels of the departments that a learned head names as helping; empty without such a head.
-    pub supporting: &'a [&'a str],
+    /// Labels of the departments that a learned head names as helping, with how likely each does; empty without such a
+    /// head.
+    pub supporting: &'a [(&'a str, f32)],
     /// The rules that hold, in the order in which they count.
     pub rules: &'a [&'a Rule],
     /// The policy that applies.
@@ -167,7 +168,7 @@ pub fn suggest(directory: &Directory, input: &DispatchInput<'_>) -> Suggestion {
 
     let agrees = |rule: &&Rule| rule.then.lead.is_none() || rule.then.lead.as_deref() == lead_id;
     let agreeing: Vec<&Rule> = input.rules.iter().copied().filter(agrees).collect();
-    let helping = candidates.helping();
+    let helping = candidates.likely_helping();
     candidates.support(directory, lead_id, &agreeing);
     let leadership = input.policy.map_or(Leadership::Functional, |policy| policy.lead);
     Suggestion {

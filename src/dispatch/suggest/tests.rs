@@ -29,7 +29,7 @@ fn departments_that_a_learned_head_names_as_helping_are_listed() {
     let input = DispatchInput {
         categories: &[("environment", 0.9)],
         departments: Some(&departments),
-        supporting: &["justice", "ecology", "nobody"],
+        supporting: &[("justice", 0.2), ("ecology", 0.2), ("nobody", 0.9)],
         top_k: 9,
         ..DispatchInput::default()
     };
@@ -283,7 +283,7 @@ fn a_policy_and_rules_count_also_where_nobody_fits() {
 #[test]
 fn two_departments_that_help_are_called_together_but_not_the_lead_itself() {
     let directory = Directory::built_in();
-    let whistle = |supporting: &[&str]| {
+    let whistle = |supporting: &[(&str, f32)]| {
         let departments = [("ecology", 0.9)];
         let input = DispatchInput {
             departments: Some(&departments),
@@ -293,8 +293,9 @@ fn two_departments_that_help_are_called_together_but_not_the_lead_itself() {
         };
         suggest(&directory, &input).whistle
     };
-    assert!(!whistle(&["ecology", "justice", "local"]));
-    assert!(whistle(&["ecology", "justice", "fire"]));
+    assert!(!whistle(&[("ecology", 0.9), ("justice", 0.9), ("local", 0.9)]));
+    assert!(!whistle(&[("fire", 0.3), ("justice", 0.9)]));
+    assert!(whistle(&[("ecology", 0.9), ("justice", 0.9), ("fire", 0.6)]));
 }
 
 #[test]
