@@ -1,6 +1,6 @@
 //! The departments that may lead or help, with what speaks for each.
 
-use super::{DepartmentRole, DepartmentSuggestion, DispatchInput};
+use super::{DepartmentRole, DepartmentSuggestion, DispatchInput, WHISTLE_PROBABILITY};
 use crate::dispatch::directory::{Department, Directory, LOCAL};
 use crate::dispatch::rule::Rule;
 
@@ -12,7 +12,7 @@ pub(super) struct Candidate<'a> {
     learned: bool,
     /// Whether a rule or a learned head names it as helping.
     pub(super) helps: bool,
-    /// Whether the learned head finds it more likely to help than not.
+    /// Whether the learned head finds it likely enough to help to call for it.
     likely_helps: bool,
     /// The rules that name it.
     rules: Vec<&'a Rule>,
@@ -136,7 +136,7 @@ impl<'a> Candidates<'a> {
             if let Some(department) = directory.department_by_label(label) {
                 let candidate = self.of(department);
                 (candidate.learned, candidate.helps) = (true, true);
-                candidate.likely_helps |= probability >= 0.5;
+                candidate.likely_helps |= probability >= WHISTLE_PROBABILITY;
             }
         }
         self.sort();
@@ -151,7 +151,7 @@ impl<'a> Candidates<'a> {
         self.all.iter().position(leads).map(|position| self.all.remove(position))
     }
 
-    /// How many functional departments are more likely to help than not.
+    /// How many functional departments are likely enough to help.
     pub(super) fn likely_helping(&self) -> usize {
         self.all.iter().filter(|candidate| candidate.likely_helps && candidate.is_functional()).count()
     }
