@@ -4,8 +4,10 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -20,7 +22,7 @@ use jiesu::pb::classify_text_result::Outcome;
 use jiesu::pb::dispatch_service_client::DispatchServiceClient;
 use jiesu::pb::{
     BatchClassifyTextsRequest, ClassifyTextRequest, DecisionAction, DepartmentRole, GetModelRequest,
-    GetTaxonomyRequest, RequesterType,
+    GetTaxonomyRequest, Leadership, RequesterType,
 };
 use jiesu::pipeline::{Assess, CitizenRequest};
 use jiesu::server::{self, ServerConfig, Serving};
@@ -48,7 +50,11 @@ struct Server {
 }
 
 async fn start_with(model: impl FnOnce(Arc<Live>) -> Arc<dyn Assess>, queued: u32) -> Server {
-    let live = Arc::new(Live::load(Tiny::new(CityFiles::default())).unwrap());
+    start_in(CityFiles::default(), model, queued).await
+}
+
+async fn start_in(city: CityFiles, model: impl FnOnce(Arc<Live>) -> Arc<dyn Assess>, queued: u32) -> Server {
+    let live = Arc::new(Live::load(Tiny::new(city)).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (shutdown, signal) = oneshot::channel();
@@ -189,6 +195,36 @@ async fn classify_text_answers_every_part() {
     assert!(!assessment.model_revision.is_empty());
     assert_eq!(assessment.taxonomy_version, City::built_in().taxonomy.version);
     assert_eq!(assessment.risk_rules_version, City::built_in().risk_rules.version);
+}
+
+#[tokio::test]
+async fn a_policy_lets_the_street_lead_until_the_city_is_warned_of_too_much() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("directory.toml");
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/dispatch/directory.toml");
+    let built_in = fs::read_to_string(built_in).unwrap();
+    let policy = "[[policies]]\nid = \"streets\"\narea = \"beijing.dongcheng\"\nlead = \"territorial\"\n\n\
+                  [grassroots]\nmax_share = 0.5\nwindow = 4\n\n";
+    fs::write(&directory, built_in.replacen("[time_limit_hours]", &format!("{policy}[time_limit_hours]"), 1))
+        .unwrap();
+    let city = CityFiles { directory: Some(directory), ..CityFiles::default() };
+    let server = start_in(city, |live| live, 64).await;
+    let mut client = server.client().await;
+    let mut warned = Vec::new();
+    for (number, place) in ["海淀区", "景山街道", "景山街道", "景山街道"].into_iter().enumerate()
+    {
+        let request = text(&format!("{place}{number}号路灯不亮"));
+        let answer = client.classify_text(request).await.unwrap().into_inner().assessment.unwrap();
+        let lead = &answer.departments[0];
+        let by_street = (lead.id.as_str(), answer.leadership());
+        assert_eq!(
+            by_street == ("beijing.dongcheng.jingshan", Leadership::Territorial),
+            number > 0,
+            "{lead:?}"
+        );
+        warned.push(!answer.warnings.is_empty());
+    }
+    assert_eq!(warned, [false, false, false, true]);
 }
 
 #[tokio::test]
