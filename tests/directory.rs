@@ -29,7 +29,7 @@ fn every_fault_is_told_with_its_line_and_what_to_do() {
     let small = folder.path().join("taxonomy.toml");
     fs::write(&small, with_one_category(&taxonomy.unwrap())).unwrap();
     let (code, out, err) = jiesu(&["check", file.to_str().unwrap(), "--taxonomy", small.to_str().unwrap()]);
-    assert_eq!((code, err.trim()), (Some(1), "12 faults"), "{out}");
+    assert_eq!((code, err.trim()), (Some(1), "faults: 12"), "{out}");
     let told: Vec<&str> =
         out.lines().map(|line| line.strip_prefix(file.to_str().unwrap()).unwrap()).collect();
     for (fault, told) in [

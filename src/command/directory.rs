@@ -30,7 +30,7 @@ fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         Ok(directory) => directory,
         Err(Error::File(FileError::Faults(faults))) => {
             anstream::println!("{faults}");
-            anstream::eprintln!("{} faults", faults.faults.len());
+            anstream::eprintln!("faults: {}", faults.faults.len());
             return Ok(ExitCode::from(1));
         }
         Err(error) => return Err(error.into()),

@@ -47,8 +47,8 @@ pub(super) fn from_reload(error: &Error) -> Status {
             let place = format!("{}:{}", faults.file, fault.line);
             details.add_precondition_failure_violation("fault", place, cut(&fault.message));
         }
-        let count = faults.faults.len();
-        let message = format!("`{}` has {count} faults; the service's log names them all", faults.file);
+        let message =
+            format!("`{}` does not hold together; the service's log names every fault", faults.file);
         return Status::with_error_details(Code::FailedPrecondition, message, details);
     }
     details.add_precondition_failure_violation("files", "", cut(&error.to_string()));

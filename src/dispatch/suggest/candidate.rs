@@ -12,6 +12,8 @@ pub(super) struct Candidate<'a> {
     learned: bool,
     /// Whether a rule or a learned head names it as helping.
     pub(super) helps: bool,
+    /// Whether a rule for this lead calls for it.
+    pub(super) called: bool,
     /// Whether the learned head finds it likely enough to help to call for it.
     likely_helps: bool,
     /// The rules that name it.
@@ -27,6 +29,7 @@ impl<'a> Candidate<'a> {
             probability: 0.0,
             learned: false,
             helps: false,
+            called: false,
             likely_helps: false,
             rules: Vec::new(),
             category: None,
@@ -162,7 +165,7 @@ impl<'a> Candidates<'a> {
             let named = rule.then.supporting.iter().filter(|id| Some(id.as_str()) != lead);
             for department in named.filter_map(|id| directory.department(id)) {
                 let candidate = self.of(department);
-                candidate.helps = true;
+                (candidate.helps, candidate.called) = (true, true);
                 candidate.rules.push(rule);
             }
         }

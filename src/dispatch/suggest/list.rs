@@ -60,6 +60,8 @@ fn listed<'a>(
         }
     }
     listed.sort();
+    // Whom a rule calls is not lost where a caller asks for few.
+    listed.all.sort_by_key(|other| !other.called);
     listed.all
 }
 

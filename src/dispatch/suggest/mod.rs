@@ -99,8 +99,8 @@ pub struct DepartmentSuggestion {
 /// Who should act on a request, and how.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Suggestion {
-    /// One lead, then supporting departments by falling probability, then the territorial unit. Empty if nobody is known
-    /// to fit.
+    /// One lead, then supporting departments, those that a rule calls for first and then by falling probability, then the
+    /// territorial unit. Empty if nobody is known to fit.
     pub departments: Vec<DepartmentSuggestion>,
     /// Which of the two axes leads.
     pub leadership: Leadership,
@@ -133,7 +133,8 @@ pub enum Doubt {
     },
 }
 
-/// Suggests who should act: one lead, then supporting departments by falling probability, then the territorial unit.
+/// Suggests who should act: one lead, then supporting departments, those that a rule calls for first and then by falling
+/// probability, then the territorial unit.
 ///
 /// - The lead is the department that the first binding rule names, or else the likeliest functional department. [`LOCAL`](super::LOCAL),
 ///   which stands for whatever unit acts for the area, leads only by policy: the unit of the area, or `LOCAL` where that

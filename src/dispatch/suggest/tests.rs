@@ -229,7 +229,12 @@ fn a_rule_calls_supporting_departments_together_and_sets_the_time() {
         (fire.role, fire.reason.as_str()),
         (DepartmentRole::Supporting, "rule:gas+learned+directory:public_safety")
     );
-    assert!(suggestion.departments.iter().any(|unit| unit.id == "emergency"));
+    let order: Vec<&str> = suggestion.departments.iter().map(|unit| unit.id.as_str()).collect();
+    assert_eq!(
+        order[..4],
+        ["gas_company", "fire", "emergency", "housing_construction"],
+        "who is called first"
+    );
     assert!(!with_rules(&[], None).whistle);
     let other = rule("other", Some("fire"), None);
     let suggestion = with_rules(&[&other, &gas], None);
