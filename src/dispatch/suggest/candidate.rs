@@ -4,18 +4,27 @@ use super::{DepartmentRole, DepartmentSuggestion, DispatchInput, WHISTLE_PROBABI
 use crate::dispatch::directory::{Department, Directory, LOCAL};
 use crate::dispatch::rule::Rule;
 
+/// How surely a department helps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Help {
+    /// Nothing says that it does.
+    #[default]
+    Unsaid,
+    /// The learned head names it.
+    Learned,
+    /// The learned head finds it likely enough to call for it.
+    Likely,
+    /// A rule for this lead calls for it.
+    Called,
+}
+
 /// A department that may be listed.
 pub(super) struct Candidate<'a> {
     pub(super) department: &'a Department,
     pub(super) probability: f32,
     /// Whether the learned head is a reason to list it.
     learned: bool,
-    /// Whether a rule or a learned head names it as helping.
-    pub(super) helps: bool,
-    /// Whether a rule for this lead calls for it.
-    pub(super) called: bool,
-    /// Whether the learned head finds it likely enough to help to call for it.
-    likely_helps: bool,
+    pub(super) help: Help,
     /// The rules that name it.
     rules: Vec<&'a Rule>,
     /// The category whose assignment is a reason to list it.
@@ -28,9 +37,7 @@ impl<'a> Candidate<'a> {
             department,
             probability: 0.0,
             learned: false,
-            helps: false,
-            called: false,
-            likely_helps: false,
+            help: Help::default(),
             rules: Vec::new(),
             category: None,
         }
@@ -138,8 +145,9 @@ impl<'a> Candidates<'a> {
         for &(label, probability) in input.supporting {
             if let Some(department) = directory.department_by_label(label) {
                 let candidate = self.of(department);
-                (candidate.learned, candidate.helps) = (true, true);
-                candidate.likely_helps |= probability >= WHISTLE_PROBABILITY;
+                let likely = probability >= WHISTLE_PROBABILITY;
+                candidate.learned = true;
+                candidate.help = candidate.help.max(if likely { Help::Likely } else { Help::Learned });
             }
         }
         self.sort();
@@ -156,7 +164,10 @@ impl<'a> Candidates<'a> {
 
     /// How many functional departments are likely enough to help.
     pub(super) fn likely_helping(&self) -> usize {
-        self.all.iter().filter(|candidate| candidate.likely_helps && candidate.is_functional()).count()
+        self.all
+            .iter()
+            .filter(|candidate| candidate.help >= Help::Likely && candidate.is_functional())
+            .count()
     }
 
     /// Marks the departments that rules for this lead name as helping.
@@ -165,7 +176,7 @@ impl<'a> Candidates<'a> {
             let named = rule.then.supporting.iter().filter(|id| Some(id.as_str()) != lead);
             for department in named.filter_map(|id| directory.department(id)) {
                 let candidate = self.of(department);
-                (candidate.helps, candidate.called) = (true, true);
+                candidate.help = Help::Called;
                 candidate.rules.push(rule);
             }
         }

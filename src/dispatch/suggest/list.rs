@@ -1,6 +1,6 @@
 //! Who is listed beside the lead, and in which order.
 
-use super::candidate::{Candidate, Candidates, clause};
+use super::candidate::{Candidate, Candidates, Help, clause};
 use super::{DepartmentRole, DepartmentSuggestion, DispatchInput, SUPPORTING_PROBABILITY};
 use crate::dispatch::directory::{Assignment, Directory, LOCAL};
 use crate::dispatch::policy::Leadership;
@@ -40,7 +40,7 @@ fn listed<'a>(
 ) -> Vec<Candidate<'a>> {
     let worth_it = |other: &Candidate<'_>| {
         let likeliest = likeliest == Some(other.department.id.as_str());
-        other.helps || likeliest || other.probability >= SUPPORTING_PROBABILITY
+        other.help > Help::Unsaid || likeliest || other.probability >= SUPPORTING_PROBABILITY
     };
     let (all, unlikely): (Vec<_>, Vec<_>) = candidates.all.into_iter().partition(worth_it);
     let mut listed = Candidates { all, chance: None };
@@ -61,7 +61,7 @@ fn listed<'a>(
     }
     listed.sort();
     // Whom a rule calls is not lost where a caller asks for few.
-    listed.all.sort_by_key(|other| !other.called);
+    listed.all.sort_by_key(|other| other.help != Help::Called);
     listed.all
 }
 
