@@ -7,9 +7,10 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
-use serde_ignored::Path;
+use serde_ignored::Path as KeyPath;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
@@ -60,6 +61,18 @@ pub enum FileError {
     /// The file does not hold together.
     #[error(transparent)]
     Faults(#[from] Faults),
+}
+
+/// Reads the file at `path`; `parse` is given its name and its text.
+pub(crate) fn load<T>(
+    path: &Path,
+    parse: impl FnOnce(&str, &str) -> Result<T, Faults>,
+) -> Result<T, FileError> {
+    let file = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(parse(&file, &text)?),
+        Err(source) => Err(FileError::Read { file, source }),
+    }
 }
 
 /// Reads the text of a file and gathers what is wrong with it.
@@ -230,23 +243,23 @@ struct Key {
 
 impl Key {
     /// Finds where the last part of `path` stands.
-    fn resolve(root: &DeTable<'_>, path: &Path<'_>) -> Self {
+    fn resolve(root: &DeTable<'_>, path: &KeyPath<'_>) -> Self {
         match path {
-            Path::Map { parent, key } => {
+            KeyPath::Map { parent, key } => {
                 let found = Self::table(root, parent).and_then(|table| table.get_key_value(key.as_str()));
                 let span = found.map_or(0..0, |(key, _)| key.span());
                 Self { name: key.clone(), span }
             }
-            Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
-                Self::resolve(root, parent)
-            }
-            Path::Root | Path::Seq { .. } => Self { name: path.to_string(), span: 0..0 },
+            KeyPath::Some { parent }
+            | KeyPath::NewtypeStruct { parent }
+            | KeyPath::NewtypeVariant { parent } => Self::resolve(root, parent),
+            KeyPath::Root | KeyPath::Seq { .. } => Self { name: path.to_string(), span: 0..0 },
         }
     }
 
     /// The table at `path`.
-    fn table<'t, 'i>(root: &'t DeTable<'i>, path: &Path<'_>) -> Option<&'t DeTable<'i>> {
-        if let Path::Root = path {
+    fn table<'t, 'i>(root: &'t DeTable<'i>, path: &KeyPath<'_>) -> Option<&'t DeTable<'i>> {
+        if let KeyPath::Root = path {
             return Some(root);
         }
         let DeValue::Table(table) = Self::value(root, path)? else { return None };
@@ -254,17 +267,17 @@ impl Key {
     }
 
     /// The value at `path`, which is not the root.
-    fn value<'t, 'i>(root: &'t DeTable<'i>, path: &Path<'_>) -> Option<&'t DeValue<'i>> {
+    fn value<'t, 'i>(root: &'t DeTable<'i>, path: &KeyPath<'_>) -> Option<&'t DeValue<'i>> {
         match path {
-            Path::Root => None,
-            Path::Map { parent, key } => Some(Self::table(root, parent)?.get(key.as_str())?.get_ref()),
-            Path::Seq { parent, index } => {
+            KeyPath::Root => None,
+            KeyPath::Map { parent, key } => Some(Self::table(root, parent)?.get(key.as_str())?.get_ref()),
+            KeyPath::Seq { parent, index } => {
                 let DeValue::Array(array) = Self::value(root, parent)? else { return None };
                 Some(array.get(*index)?.get_ref())
             }
-            Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
-                Self::value(root, parent)
-            }
+            KeyPath::Some { parent }
+            | KeyPath::NewtypeStruct { parent }
+            | KeyPath::NewtypeVariant { parent } => Self::value(root, parent),
         }
     }
 }

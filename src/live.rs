@@ -13,7 +13,7 @@ use crate::assessment::{Assessment, Degradation};
 use crate::city::City;
 use crate::classifier::SequenceClassifier;
 use crate::encoder::Threads;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, explain};
 use crate::pipeline::{Assess, CitizenRequest, Pipeline};
 
 /// What a model that works can answer.
@@ -102,7 +102,7 @@ impl Live {
         let (pipeline, model) = match model {
             Ok(pipeline) => (pipeline, ModelState::Works),
             Err(error) => {
-                tracing::error!(error = %chain(&error), "the model cannot be loaded; answering by rules alone until it can");
+                tracing::error!(error = %explain(&error), "the model cannot be loaded; answering by rules alone until it can");
                 (Pipeline::without_model(city), ModelState::Missing)
             }
         };
@@ -181,7 +181,7 @@ impl Live {
                 retry.wait = FIRST_RETRY;
             }
             Err(error) => {
-                let error = chain(&error);
+                let error = explain(&error);
                 tracing::warn!(error, retry_seconds = retry.wait.as_secs(), "the model still cannot be used");
                 retry.wait = (2 * retry.wait).min(LAST_RETRY);
             }
@@ -226,7 +226,7 @@ impl Live {
         if replaced || model == ModelState::Failed {
             return;
         }
-        tracing::error!(error = %chain(error), "the model failed; answering by rules what it fails on");
+        tracing::error!(error = %explain(error), "the model failed; answering by rules what it fails on");
         self.change(|now| now.model = ModelState::Failed);
     }
 
@@ -276,12 +276,4 @@ fn works(pipeline: &Arc<Pipeline>) -> bool {
 /// Asks the model; a panic is an error too.
 fn attempt(pipeline: &Pipeline, requests: &[CitizenRequest], threads: Threads) -> Result<Vec<Assessment>> {
     catch_unwind(AssertUnwindSafe(|| pipeline.assess(requests, threads))).map_err(|_| Error::Panicked)?
-}
-
-/// An error and its causes, each said once.
-fn chain(error: &Error) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    causes.map(ToString::to_string).fold(error.to_string(), |said, cause| {
-        if said.contains(&cause) { said } else { format!("{said}: {cause}") }
-    })
 }

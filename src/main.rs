@@ -7,6 +7,7 @@ use clap::Parser;
 
 use jiesu::cli::Cli;
 use jiesu::command;
+use jiesu::error::explain;
 use mimalloc::MiMalloc;
 
 /// candle allocates a buffer an operation; the system's allocator would map and unmap each of them.
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
         // Who reads our output has seen enough, as `head` does.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("error: {}", explain(&error));
+            anstream::eprintln!("error: {}", explain(error.as_ref()));
             ExitCode::from(2)
         }
     }
@@ -28,13 +29,4 @@ fn main() -> ExitCode {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
     causes.any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
-}
-
-/// The error and its causes, each said once: many errors name their cause themselves.
-fn explain(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
-        "" => cause,
-        _ if said.contains(&cause) => said,
-        _ => format!("{said}: {cause}"),
-    })
 }

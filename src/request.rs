@@ -103,8 +103,16 @@ impl std::error::Error for RequestError {}
 /// `Debug` shows lengths only, so that nobody logs the words by accident.
 #[derive(Clone)]
 pub struct RequestText {
-    title: NormalizedString,
-    text: NormalizedString,
+    title: Words,
+    text: Words,
+}
+
+/// The words of a field.
+#[derive(Clone)]
+struct Words {
+    normalized: NormalizedString,
+    /// Where personal data stands in the original.
+    personal: Vec<PersonalSpan>,
 }
 
 impl RequestText {
@@ -116,7 +124,7 @@ impl RequestText {
         let mut violations = Vec::new();
         let title = normalized("title", title, MAX_TITLE_CHARS, &mut violations);
         let text = normalized("text", text, MAX_TEXT_CHARS, &mut violations);
-        if text.as_ref().is_some_and(NormalizedString::is_empty) {
+        if text.as_ref().is_some_and(|text| text.normalized.is_empty()) {
             let problem = "is empty; pass the citizen's words".to_owned();
             violations.push(Violation { field: "text", problem });
         }
@@ -128,24 +136,24 @@ impl RequestText {
 
     /// The normalised words of a field.
     pub fn normalized(&self, field: Field) -> &str {
-        self.field(field).get()
+        self.field(field).normalized.get()
     }
 
     /// The words of a field as they were written, but for personal data, which is masked character for character.
     pub fn masked(&self, field: Field) -> String {
-        privacy::masked(self.original(field))
+        privacy::mask(self.original(field), &self.field(field).personal)
     }
 
     /// The words of a field as they were written.
     pub fn original(&self, field: Field) -> &str {
-        self.field(field).get_original()
+        self.field(field).normalized.get_original()
     }
 
     /// Where the bytes `span` of a field's normalised words stand in the original, in characters.
     ///
     /// Returns `None` if `span` is empty, out of bounds, or cuts a character.
     pub fn original_chars(&self, field: Field, span: Range<usize>) -> Option<Range<usize>> {
-        let words = self.field(field);
+        let words = &self.field(field).normalized;
         if span.is_empty() || words.get().get(span.clone()).is_none() {
             return None;
         }
@@ -156,7 +164,7 @@ impl RequestText {
         Some(start..start + inside)
     }
 
-    fn field(&self, field: Field) -> &NormalizedString {
+    fn field(&self, field: Field) -> &Words {
         match field {
             Field::Title => &self.title,
             Field::Text => &self.text,
@@ -167,8 +175,8 @@ impl RequestText {
 impl fmt::Debug for RequestText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestText")
-            .field("title_chars", &self.title.get().chars().count())
-            .field("text_chars", &self.text.get().chars().count())
+            .field("title_chars", &self.title.normalized.get().chars().count())
+            .field("text_chars", &self.text.normalized.get().chars().count())
             .finish()
     }
 }
@@ -186,13 +194,14 @@ fn normalized(
     words: &str,
     max: usize,
     violations: &mut Vec<Violation>,
-) -> Option<NormalizedString> {
+) -> Option<Words> {
     let mut chars = words.chars().count();
     if chars <= max {
-        let words = normalize(words, &privacy::find(words));
-        chars = words.get().chars().count();
+        let personal = privacy::find(words);
+        let normalized = normalize(words, &personal);
+        chars = normalized.get().chars().count();
         if chars <= max {
-            return Some(words);
+            return Some(Words { normalized, personal });
         }
     }
     let problem = format!("has {chars} characters; at most {max} are accepted");

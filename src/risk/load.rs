@@ -10,7 +10,7 @@ use super::definition::{Definitions, Guard, Rule, Variant};
 use super::fold::Scope;
 use super::words::{read_patterns, read_word, read_words};
 use super::{BUILT_IN_DEFINITIONS, RiskRules};
-use crate::fault::{Checker, Faults, FileError, LabelIndex};
+use crate::fault::{self, Checker, Faults, FileError, LabelIndex};
 
 /// What `extends` can name.
 const BUILT_IN: &str = "built_in";
@@ -75,11 +75,7 @@ impl RiskRules {
     /// # Errors
     /// If the file cannot be read or does not hold together; all faults at once.
     pub fn load(path: &Path, known_risks: impl Fn(&str) -> bool) -> Result<Self, FileError> {
-        let file = path.display().to_string();
-        match std::fs::read_to_string(path) {
-            Ok(text) => Ok(Self::parse(&file, &text, known_risks)?),
-            Err(source) => Err(FileError::Read { file, source }),
-        }
+        fault::load(path, |file, text| Self::parse(file, text, known_risks))
     }
 
     /// Reads rules from `text`; faults name the file `file_name`.

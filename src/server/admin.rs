@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
 use super::aside::aside;
-use super::call::Call;
+use super::call::{Call, code};
 use super::status;
 use crate::live::Live;
 use crate::pb::admin_service_server::{AdminService, SERVICE_NAME};
@@ -43,7 +43,7 @@ impl AdminService for Admin {
     async fn reload(&self, request: Request<ReloadRequest>) -> Result<Response<ReloadResponse>, Status> {
         let call = Call::of(SERVICE_NAME, "Reload", &request);
         let reloaded = self.read_again().await;
-        call.end(reloaded.as_ref().err().map_or(Code::Ok, Status::code));
+        call.end(code(&reloaded));
         reloaded.map(Response::new)
     }
 }

@@ -60,6 +60,11 @@ impl Drop for Call {
     }
 }
 
+/// The code that a call ends with.
+pub(super) fn code<A>(answer: &Result<A, Status>) -> Code {
+    answer.as_ref().err().map_or(Code::Ok, Status::code)
+}
+
 /// Texts that wait for an answer. Those that are dropped without one were cancelled.
 #[derive(Debug)]
 pub(super) struct Waiting {

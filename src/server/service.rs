@@ -10,7 +10,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use tracing::Instrument as _;
 
 use super::cache::AnswerCache;
-use super::call::{Call, Waiting};
+use super::call::{Call, Waiting, code};
 use super::convert::{self, Inquiry, MAX_BATCH_SIZE};
 use super::journal::Journal;
 use super::{deadline, status, trace};
@@ -268,8 +268,4 @@ impl DispatchService for Service {
         Call::begin("GetTaxonomy", &request).end(Code::Ok);
         Ok(Response::new(convert::taxonomy(&self.live.pipeline().0)))
     }
-}
-
-fn code<A>(answer: &Result<A, Status>) -> Code {
-    answer.as_ref().err().map_or(Code::Ok, Status::code)
 }

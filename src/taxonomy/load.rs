@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Category, LabelSystem, Taxonomy, Term};
-use crate::fault::{Checker, Faults, FileError, LabelIndex};
+use crate::fault::{self, Checker, Faults, FileError, LabelIndex};
 use crate::label::LabelSet;
 
 /// How far the shares of a crosswalk row may be from summing to one; rounding to three decimals stays far below it.
@@ -58,11 +58,7 @@ impl Taxonomy {
     /// # Errors
     /// If the file cannot be read or does not hold together; all faults at once.
     pub fn load(path: &Path) -> Result<Self, FileError> {
-        let file = path.display().to_string();
-        match std::fs::read_to_string(path) {
-            Ok(text) => Ok(Self::parse(&file, &text)?),
-            Err(source) => Err(FileError::Read { file, source }),
-        }
+        fault::load(path, Self::parse)
     }
 
     /// Reads a taxonomy from `text`; faults name the file `file_name`.

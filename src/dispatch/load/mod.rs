@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::directory::{Assignment, Department, Directory, LOCAL};
 use super::grassroots::GrassrootsCap;
-use crate::fault::{Checker, Faults, FileError, LabelIndex, closest};
+use crate::fault::{self, Checker, Faults, FileError, LabelIndex, closest};
 use crate::request::normalize_words;
 use crate::taxonomy::Taxonomy;
 
@@ -81,11 +81,7 @@ impl Directory {
     /// # Errors
     /// If the file cannot be read or does not hold together; all faults at once.
     pub fn load(path: &Path, taxonomy: &Taxonomy) -> Result<Self, FileError> {
-        let file = path.display().to_string();
-        match std::fs::read_to_string(path) {
-            Ok(text) => Ok(Self::parse(&file, &text, taxonomy)?),
-            Err(source) => Err(FileError::Read { file, source }),
-        }
+        fault::load(path, |file, text| Self::parse(file, text, taxonomy))
     }
 
     /// Reads a directory from `text`, for the categories of `taxonomy`; faults name the file `file_name`.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, oneshot};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
 use super::aside::aside;
-use super::call::Call;
+use super::call::{Call, code};
 use super::convert::{MAX_REQUEST_ID_CHARS, check_id};
 use super::status;
 use crate::live::Live;
@@ -141,8 +141,4 @@ impl RecordService for RecordKeeper {
         let decisions = listed?.into_iter().map(Into::into).collect();
         Ok(Response::new(ListDecisionsResponse { decisions }))
     }
-}
-
-fn code<A>(answer: &Result<A, Status>) -> Code {
-    answer.as_ref().err().map_or(Code::Ok, Status::code)
 }
