@@ -13,8 +13,8 @@
 //!
 //! Beside that path: [`risk`] (words that a hotline must not miss, model or not), [`privacy`] (personal data, found and
 //! masked). Below it: [`label`], [`taxonomy`] (what labels mean), [`city`] (what a city owns), [`registry`] (where models
-//! come from), [`table`] (files of labelled requests). Above it: [`live`] (what answers now), [`batcher`] and [`server`]
-//! (gRPC), what they count ([`metrics`]) and keep ([`records`]), [`eval`], [`trial`] (a city's own examples), [`train`],
+//! come from), [`rows`] (tabular files), [`table`] (files of labelled requests). Above it: [`live`] (what answers now), [`batcher`] and [`server`]
+//! (gRPC), what they count ([`metrics`]) and keep ([`records`]), `batch` (years of records), [`eval`], [`trial`] (a city's own examples), [`train`],
 //! [`quantize`], and the program's
 //! [`cli`] and [`command`]s. Imports point downwards only.
 //!
@@ -38,6 +38,8 @@
 //! ```
 
 pub mod assessment;
+#[cfg(feature = "batch")]
+pub mod batch;
 pub mod batcher;
 pub mod bench;
 pub mod city;
@@ -60,6 +62,7 @@ pub mod records;
 pub mod registry;
 pub mod request;
 pub mod risk;
+pub mod rows;
 pub mod server;
 pub mod table;
 pub mod taxonomy;

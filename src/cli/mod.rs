@@ -4,14 +4,20 @@ use std::num::NonZeroUsize;
 
 use clap::{Parser, Subcommand};
 
+#[cfg(feature = "batch")]
+pub mod batch;
 pub mod bench;
 pub mod classify;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod corrections;
 pub mod directory;
 pub mod evaluate;
 pub mod model;
 pub mod quantize;
 pub mod serve;
+#[cfg(feature = "batch")]
+pub mod sql;
 pub mod train;
 
 /// Reads citizens' requests (12345, 接诉即办), says what they are about, and suggests who must act.
@@ -30,10 +36,16 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Classifies years of records: files in, files out, nothing lost.
+    #[cfg(feature = "batch")]
+    Batch(Box<batch::BatchArgs>),
     /// Measures how fast the model or a running service is.
     Bench(Box<bench::BenchArgs>),
     /// Classifies texts from the command line or from standard input.
     Classify(classify::ClassifyArgs),
+    /// Lends this machine to jobs of `jiesu batch --cluster`.
+    #[cfg(feature = "cluster")]
+    Cluster(cluster::ClusterArgs),
     /// Exports what people decided otherwise, and reports which rules and categories it concerns.
     Corrections(corrections::CorrectionsArgs),
     /// Checks a city's directory, explains what it does, tries it.
@@ -44,6 +56,9 @@ pub enum Command {
     Quantize(quantize::QuantizeArgs),
     /// Serves the gRPC API `jiesu.v1`.
     Serve(serve::ServeArgs),
+    /// Asks questions in SQL of files of records.
+    #[cfg(feature = "batch")]
+    Sql(sql::SqlArgs),
     /// Fine-tunes an encoder and its heads on labelled requests.
     Train(Box<train::TrainArgs>),
 }

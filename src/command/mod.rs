@@ -4,9 +4,13 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
 
+#[cfg(feature = "batch")]
+mod batch;
 mod bench;
 mod card;
 mod classify;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod corrections;
 mod directory;
 mod evaluate;
@@ -14,6 +18,10 @@ mod load;
 mod quantize;
 mod report;
 mod serve;
+#[cfg(feature = "batch")]
+mod sql;
+#[cfg(feature = "batch")]
+mod summary;
 mod train;
 
 /// Runs the command that was typed.
@@ -26,13 +34,19 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;
     }
     match cli.command {
+        #[cfg(feature = "batch")]
+        Command::Batch(args) => batch::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Classify(args) => classify::run(&args),
+        #[cfg(feature = "cluster")]
+        Command::Cluster(args) => cluster::run(&args),
         Command::Corrections(args) => corrections::run(&args),
         Command::Directory(args) => directory::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Serve(args) => serve::run(&args),
+        #[cfg(feature = "batch")]
+        Command::Sql(args) => sql::run(&args),
         Command::Train(args) => train::run(&args),
     }
 }

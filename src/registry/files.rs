@@ -1,7 +1,6 @@
 //! The files of one model, to be read by name.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Component, Path, PathBuf};
@@ -209,7 +208,7 @@ impl ModelFiles {
             hasher.update(Sha256::digest(name));
             hasher.update(self.sha256(name)?);
         }
-        Ok(hexadecimal(&hasher.finalize())[..REVISION_DIGITS].to_owned())
+        Ok(hex::encode(hasher.finalize())[..REVISION_DIGITS].to_owned())
     }
 
     fn sha256(&self, file: &str) -> Result<[u8; 32], RegistryError> {
@@ -260,14 +259,6 @@ pub(super) fn sha256_of(path: &Path) -> std::io::Result<[u8; 32]> {
             count => hasher.update(&buffer[..count]),
         }
     }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

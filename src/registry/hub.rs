@@ -17,7 +17,7 @@ use hf_hub::{HFClient, HFClientSync, HFError, HFRepositorySync, RepoTypeModel};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::bundle::{self, WeightFiles};
-use super::files::{hexadecimal, is_plain, sha256_of};
+use super::files::{is_plain, sha256_of};
 use super::{CONFIG_FILE, HubConfig, HubToken, ModelFiles, RegistryError};
 
 /// What the hub calls the newest state of a repository.
@@ -285,7 +285,7 @@ fn damage_of(path: &Path, listed: &Listed, fresh: bool) -> std::io::Result<Optio
     // The cache names what a link points at by its ETag.
     let blob = path.canonicalize()?;
     let etag = blob.file_name().unwrap_or_default().to_string_lossy();
-    if fresh && listed.lfs && etag.len() == 64 && hexadecimal(&sha256_of(&blob)?) != etag.to_lowercase() {
+    if fresh && listed.lfs && etag.len() == 64 && hex::encode(sha256_of(&blob)?) != etag.to_lowercase() {
         return Ok(Some(format!("its SHA-256 is not {etag}")));
     }
     Ok(None)

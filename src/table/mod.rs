@@ -119,8 +119,7 @@ impl Table {
         if lines.is_empty() {
             return Err(TableError::Empty { path: owned() });
         }
-        let digits = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>();
-        Ok(Self { path: owned(), digest: digits.concat(), columns, lines })
+        Ok(Self { path: owned(), digest: hex::encode(Sha256::digest(&bytes)), columns, lines })
     }
 
     /// The file.

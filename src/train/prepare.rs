@@ -297,9 +297,7 @@ fn start_digests(start: &Start) -> Result<Digests, TrainError> {
             .map(|path| {
                 let content =
                     fs::read(path).map_err(|source| TrainError::Io { path: path.clone(), source })?;
-                let digits: Vec<_> =
-                    Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
-                Ok((path.display().to_string(), digits.concat()))
+                Ok((path.display().to_string(), hex::encode(Sha256::digest(&content))))
             })
             .collect(),
     }

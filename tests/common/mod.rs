@@ -20,6 +20,8 @@ use jiesu::taxonomy::Taxonomy;
 use serde_json::Value;
 use tonic::transport::Endpoint;
 
+#[cfg(feature = "batch")]
+pub(crate) mod export;
 pub(crate) mod texts;
 
 /// Pieces of the tiny models, by id.

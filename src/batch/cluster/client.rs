@@ -1,0 +1,429 @@
+//! The client: submits parts, fetches what is done, and submits again what was lost.
+//!
+//! As many parts are out as keep every thread busy, twice over. Results wait on the executors' disks: only
+//! `FETCHES` parts are in memory at once, however slowly they are taken.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ballista_core::client::BallistaClient;
+use ballista_core::extension::{BallistaConfigGrpcEndpoint, SessionConfigExt};
+use ballista_core::ids::new_instance_id;
+use ballista_core::serde::protobuf as pb;
+use ballista_core::serde::protobuf::job_status::Status as JobState;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_core::version::insert_version_header;
+use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::datatypes::UInt32Type;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion_proto::physical_plan::AsExecutionPlan;
+use datafusion_proto::protobuf::PhysicalPlanNode;
+use futures_util::StreamExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+
+use super::codec::Codec;
+use super::front::Crew;
+use super::{ClusterUrl, MAX_MESSAGE, refusal};
+use crate::batch::job::{BatchError, OpenJob};
+use crate::batch::local;
+use crate::batch::scan::{PART, Scan};
+use crate::batch::stamp::Stamp;
+
+/// How often a part may fail.
+const ATTEMPTS: u32 = 5;
+
+/// How many parts may be in memory.
+const FETCHES: usize = 2;
+
+/// How many parts are out for each thread of the executors.
+const PARTS_PER_THREAD: usize = 2;
+
+/// How many parts are out at most: each is a stream of one connection, which takes 200.
+const MOST_PARTS: usize = 160;
+
+/// How many parts are out while no executor is there.
+const FIRST_PARTS: usize = 2;
+
+/// After how long without a finished part the client says what it waits for.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// How long an executor may take to connect, or to send the next batch.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why a run ended early. Parts that were handed over stay done.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// The scheduler cannot be reached, or went away.
+    #[error(
+        "the scheduler {cluster} does not answer ({message}); what is finished is kept: start the scheduler, and run the \
+         same command again"
+    )]
+    NoScheduler {
+        /// The scheduler.
+        cluster: ClusterUrl,
+        /// What the connection says.
+        message: String,
+    },
+    /// An executor will not do the work.
+    #[error("{0}")]
+    Refused(String),
+    /// A part failed again and again.
+    #[error("part {part} failed {ATTEMPTS} times, at last with: {message}")]
+    Part {
+        /// The part.
+        part: u32,
+        /// Why it failed the last time.
+        message: String,
+    },
+    /// The work cannot be planned.
+    #[error("the work cannot be planned: {0}")]
+    Plan(#[from] DataFusionError),
+    /// A part's rows cannot be written.
+    #[error(transparent)]
+    Write(#[from] BatchError),
+    /// A task of this program failed.
+    #[error("a part was given up: {0}")]
+    Task(#[from] JoinError),
+}
+
+/// Why one attempt at a part came to nothing.
+#[derive(Debug)]
+enum Trouble {
+    /// Worth another attempt.
+    Lost(String),
+    /// Not worth one.
+    Fatal(ClusterError),
+}
+
+/// Has the missing parts of a job answered on a cluster; each is written when it is whole, in the order in which they are
+/// finished. `seen` is told of rows that were written.
+///
+/// # Errors
+/// If the scheduler is not there, an executor refuses, a part fails again and again, or cannot be written.
+pub async fn run(
+    job: &mut OpenJob,
+    cluster: &ClusterUrl,
+    function: &Arc<ScalarUDF>,
+    mut seen: impl FnMut(u64),
+) -> Result<(), ClusterError> {
+    let (crew, mut crew_seen) = watch::channel(Crew::default());
+    let session = Arc::new(Session::connect(job, cluster, function, crew).await?);
+    let mut waiting: VecDeque<(u32, u32)> = job.missing().into_iter().map(|part| (part, 1)).collect();
+    let mut out = JoinSet::new();
+    let mut silence = interval(SILENCE);
+    silence.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    silence.tick().await;
+    loop {
+        let threads = usize::try_from(crew_seen.borrow_and_update().threads).unwrap_or(usize::MAX);
+        let room = threads.saturating_mul(PARTS_PER_THREAD).clamp(FIRST_PARTS, MOST_PARTS);
+        while out.len() < room
+            && let Some((part, attempt)) = waiting.pop_front()
+        {
+            out.spawn(attempt_part(Arc::clone(&session), part, attempt));
+        }
+        let ended = tokio::select! {
+            ended = out.join_next() => ended,
+            _ = crew_seen.changed() => continue,
+            _ = silence.tick() => {
+                session.report(out.len() + waiting.len()).await;
+                continue;
+            }
+        };
+        let Some(ended) = ended else { break };
+        let (part, attempt, result) = ended?;
+        match result {
+            Ok(whole) => {
+                silence.reset();
+                let mut work = job.begin(part)?;
+                for batch in &whole.batches {
+                    work.write(batch)?;
+                }
+                job.keep(work.finish()?)?;
+                seen(rows(&whole.batches));
+                drop(whole.room);
+                session.forget(whole.job);
+            }
+            Err(Trouble::Fatal(error)) => return Err(error),
+            Err(Trouble::Lost(message)) if attempt >= ATTEMPTS => {
+                return Err(ClusterError::Part { part, message });
+            }
+            Err(Trouble::Lost(message)) => {
+                anstream::eprintln!("part {part} was lost, and is given out again: {message}");
+                waiting.push_front((part, attempt + 1));
+            }
+        }
+    }
+    session.end().await;
+    Ok(())
+}
+
+async fn attempt_part(session: Arc<Session>, part: u32, attempt: u32) -> (u32, u32, Result<Whole, Trouble>) {
+    if attempt > 1 {
+        sleep(Duration::from_secs(1 << (attempt - 2))).await;
+    }
+    let result = session.part(part).await;
+    (part, attempt, result)
+}
+
+/// A part's whole result, and the right to have it in memory.
+#[derive(Debug)]
+struct Whole {
+    batches: Vec<RecordBatch>,
+    job: String,
+    room: OwnedSemaphorePermit,
+}
+
+/// One client's dealings with a scheduler.
+struct Session {
+    id: String,
+    cluster: ClusterUrl,
+    scheduler: SchedulerGrpcClient<Channel>,
+    scan: Arc<Scan>,
+    stamp: Stamp,
+    function: Arc<ScalarUDF>,
+    codec: Codec,
+    crew: watch::Sender<Crew>,
+    room: Arc<Semaphore>,
+}
+
+impl Session {
+    async fn connect(
+        job: &OpenJob,
+        cluster: &ClusterUrl,
+        function: &Arc<ScalarUDF>,
+        crew: watch::Sender<Crew>,
+    ) -> Result<Self, ClusterError> {
+        let missing = |error: &dyn std::error::Error| ClusterError::NoScheduler {
+            cluster: cluster.clone(),
+            message: chain(error),
+        };
+        let channel = Endpoint::from_shared(cluster.http())
+            .map_err(|error| missing(&error))?
+            .connect_timeout(Duration::from_secs(5))
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(20))
+            .keep_alive_while_idle(true)
+            .connect()
+            .await
+            .map_err(|error| missing(&error))?;
+        let scheduler = SchedulerGrpcClient::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE);
+        Ok(Self {
+            id: new_instance_id(),
+            cluster: cluster.clone(),
+            scheduler,
+            scan: Arc::clone(&job.scan),
+            stamp: job.stamp().clone(),
+            function: Arc::clone(function),
+            codec: Codec::lenient(Arc::clone(function)),
+            crew,
+            room: Arc::new(Semaphore::new(FETCHES)),
+        })
+    }
+
+    /// One attempt at a part, from the plan to the last batch.
+    async fn part(&self, part: u32) -> Result<Whole, Trouble> {
+        let (expected, plan) = self.plan(part).await.map_err(|error| Trouble::Fatal(error.into()))?;
+        let (job, locations) = self.job(part, plan).await?;
+        let Ok(room) = Arc::clone(&self.room).acquire_owned().await else {
+            return Err(Trouble::Lost("the client is ending".to_owned()));
+        };
+        let mut batches = Vec::new();
+        for location in locations {
+            batches.extend(fetch(location).await.map_err(Trouble::Lost)?);
+        }
+        check(part, expected, &batches).map_err(Trouble::Lost)?;
+        Ok(Whole { batches, job, room })
+    }
+
+    /// How many rows a part has, and its plan: a single partition, so a single task.
+    async fn plan(&self, part: u32) -> Result<(u64, Vec<u8>), DataFusionError> {
+        let scan = self.scan.of_part(part as usize, &self.stamp);
+        let scan = scan.ok_or_else(|| DataFusionError::Internal(format!("there is no part {part}")))?;
+        let rows = scan.rows();
+        let config = SessionConfig::new_with_ballista().with_target_partitions(1);
+        let context = SessionContext::new_with_config(config);
+        let plan = local::plan(&context, &Arc::new(scan), &self.function).await?;
+        let mut bytes = Vec::new();
+        PhysicalPlanNode::try_from_physical_plan(plan, &self.codec)?.try_encode(&mut bytes)?;
+        Ok((rows, bytes))
+    }
+
+    /// Has the scheduler run a plan. Dropped, it ends the job.
+    async fn job(&self, part: u32, plan: Vec<u8>) -> Result<(String, Vec<pb::PartitionLocation>), Trouble> {
+        let setting = |key: &str, value: String| pb::KeyValuePair { key: key.to_owned(), value: Some(value) };
+        let mut request = Request::new(pb::ExecuteQueryParams {
+            query: Some(pb::execute_query_params::Query::PhysicalPlan(plan)),
+            session_id: self.id.clone(),
+            settings: vec![
+                setting("ballista.job.name", format!("part {part}")),
+                setting("datafusion.execution.target_partitions", "1".to_owned()),
+            ],
+            operation_id: String::new(),
+        });
+        insert_version_header(request.metadata_mut());
+        let response = self
+            .scheduler
+            .clone()
+            .execute_query_push(request)
+            .await
+            .map_err(|status| self.scheduler_trouble(&status))?;
+        self.note_crew(Crew::of(response.metadata()));
+        let mut states = response.into_inner();
+        loop {
+            let state = states.message().await.map_err(|status| self.scheduler_trouble(&status))?;
+            let Some(state) = state else {
+                return Err(Trouble::Lost("the scheduler dropped the job".to_owned()));
+            };
+            let Some(pb::JobStatus { job_id, status: Some(status), .. }) = state.status else { continue };
+            match status {
+                JobState::Queued(_) | JobState::Running(_) => (),
+                JobState::Successful(job) => return Ok((job_id, job.partition_location)),
+                JobState::Failed(pb::FailedJob { error, .. }) => {
+                    return Err(match refusal::find(&error) {
+                        Some(message) => Trouble::Fatal(ClusterError::Refused(message.to_owned())),
+                        None => Trouble::Lost(error),
+                    });
+                }
+            }
+        }
+    }
+
+    /// What a failed call to the scheduler means.
+    fn scheduler_trouble(&self, status: &Status) -> Trouble {
+        match status.code() {
+            Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded => {
+                Trouble::Fatal(ClusterError::NoScheduler {
+                    cluster: self.cluster.clone(),
+                    message: chain(status),
+                })
+            }
+            Code::FailedPrecondition | Code::InvalidArgument => {
+                Trouble::Fatal(ClusterError::Refused(format!("the scheduler refuses: {}", status.message())))
+            }
+            _ => Trouble::Lost(status.message().to_owned()),
+        }
+    }
+
+    fn note_crew(&self, crew: Option<Crew>) {
+        let Some(crew) = crew else { return };
+        self.crew.send_if_modified(|known| std::mem::replace(known, crew) != crew);
+    }
+
+    /// Says what is waited for.
+    async fn report(&self, left: usize) {
+        let question = pb::GetJobStatusParams { job_id: "none".to_owned() };
+        let answer = timeout(SILENCE, self.scheduler.clone().get_job_status(question)).await;
+        let crew = match answer {
+            Ok(Ok(response)) => Crew::of(response.metadata()),
+            Ok(Err(status)) => Crew::of(status.metadata()),
+            Err(_) => None,
+        };
+        self.note_crew(crew);
+        let scheduler = &self.cluster;
+        match crew {
+            None => anstream::eprintln!(
+                "the scheduler {scheduler} does not answer; waiting, {left} parts are left"
+            ),
+            Some(Crew { executors: 0, .. }) => {
+                anstream::eprintln!(
+                    "no executor has joined the scheduler {scheduler}; waiting for one, {left} parts are left"
+                );
+            }
+            Some(Crew { executors, threads }) => {
+                anstream::eprintln!(
+                    "no part was finished for a while; waiting for {executors} executors with {threads} threads, {left} parts are left"
+                );
+            }
+        }
+    }
+
+    /// Lets the executors drop a part's result.
+    fn forget(self: &Arc<Self>, job: String) {
+        let mut scheduler = self.scheduler.clone();
+        tokio::spawn(async move {
+            let params = pb::CleanJobDataParams { job_id: job, remove_stage_ids: Vec::new() };
+            if let Err(status) = scheduler.clean_job_data(params).await {
+                tracing::debug!(%status, "cannot drop a fetched result");
+            }
+        });
+    }
+
+    async fn end(&self) {
+        let params = pb::RemoveSessionParams { session_id: self.id.clone() };
+        if let Err(status) = self.scheduler.clone().remove_session(params).await {
+            tracing::debug!(%status, "cannot end the session");
+        }
+    }
+}
+
+/// Fetches one partition from the executor that holds it.
+async fn fetch(location: pb::PartitionLocation) -> Result<Vec<RecordBatch>, String> {
+    let layout = location.layout();
+    let executor = location.executor_meta.ok_or("the result has no executor")?;
+    let partition = location.partition_id.ok_or("the result has no partition")?;
+    let (host, port) = (executor.host, u16::try_from(executor.port).map_err(|error| error.to_string())?);
+    let lost = |error: &dyn std::fmt::Display| format!("executor {host}:{port} lost the result: {error}");
+    let patience = BallistaConfigGrpcEndpoint::new(Arc::new(|endpoint| {
+        Ok(endpoint.connect_timeout(Duration::from_secs(5)).tcp_nodelay(true))
+    }));
+    let mut client =
+        BallistaClient::try_new(&host, port, MAX_MESSAGE, false, Some(Arc::new(patience)), 1, 0, 0, 0)
+            .await
+            .map_err(|error| lost(&error))?;
+    let stream = client.fetch_partition(&executor.id, &partition.into(), location.file_id, layout, true);
+    let mut stream =
+        timeout(FETCH_TIMEOUT, stream).await.map_err(|late| lost(&late))?.map_err(|error| lost(&error))?;
+    let mut batches = Vec::new();
+    while let Some(batch) = timeout(FETCH_TIMEOUT, stream.next()).await.map_err(|late| lost(&late))? {
+        batches.push(batch.map_err(|error| lost(&error))?);
+    }
+    if let Some(stats) = location.partition_stats
+        && let Ok(expected) = u64::try_from(stats.num_rows)
+        && expected != rows(&batches)
+    {
+        return Err(lost(&format!("{} of {expected} rows came", rows(&batches))));
+    }
+    Ok(batches)
+}
+
+/// Whether the rows are the part's own.
+fn check(part: u32, expected: u64, batches: &[RecordBatch]) -> Result<(), String> {
+    for batch in batches {
+        let column = batch.column_by_name(PART).and_then(|column| column.as_primitive_opt::<UInt32Type>());
+        let Some(column) = column else {
+            return Err(format!("the result has no column `{PART}` of numbers"));
+        };
+        if let Some(other) = column.iter().find(|&index| index != Some(part)) {
+            return Err(format!("a row of part {other:?} came with part {part}"));
+        }
+    }
+    if rows(batches) == expected { Ok(()) } else { Err(format!("{} of {expected} rows came", rows(batches))) }
+}
+
+fn rows(batches: &[RecordBatch]) -> u64 {
+    batches.iter().map(|batch| batch.num_rows() as u64).sum()
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,146 @@
+//! How the plan travels: our scan and our function by our own codec, everything else by Ballista's.
+//!
+//! Only the physical plan travels, since the client plans. The function goes by its name and each process fills in its
+//! own, so nothing is registered anywhere. An executor's codec knows the stamp of its model, and refuses a scan that
+//! asks for another; the scheduler's and the client's let everything pass.
+
+use std::sync::Arc;
+
+use ballista_core::serde::BallistaPhysicalExtensionCodec;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::TaskContext;
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
+use serde::{Deserialize, Serialize};
+
+use super::refusal;
+use crate::batch::scan::{Readers, Scan, ScanExec};
+use crate::batch::stamp::Stamp;
+
+/// What our nodes begin with. Ballista's begin with a protobuf field, which this cannot be.
+const MARK: &[u8] = b"\xffjiesu-scan:";
+
+/// Who holds a codec, and whether it is particular.
+#[derive(Debug, Clone)]
+pub(super) struct Holder {
+    /// The executor's address.
+    pub(super) address: String,
+    /// What it answers with.
+    pub(super) stamp: Stamp,
+}
+
+/// Encodes and decodes plans.
+#[derive(Debug)]
+pub(super) struct Codec {
+    function: Arc<ScalarUDF>,
+    executor: Option<Holder>,
+    readers: Arc<Readers>,
+    ballista: BallistaPhysicalExtensionCodec,
+}
+
+impl Codec {
+    /// For the client and the scheduler, which let everything pass.
+    pub(super) fn lenient(function: Arc<ScalarUDF>) -> Self {
+        Self::new(function, None)
+    }
+
+    /// For an executor.
+    pub(super) fn strict(function: Arc<ScalarUDF>, executor: Holder) -> Self {
+        Self::new(function, Some(executor))
+    }
+
+    fn new(function: Arc<ScalarUDF>, executor: Option<Holder>) -> Self {
+        let ballista = BallistaPhysicalExtensionCodec::default();
+        Self { function, executor, readers: Arc::default(), ballista }
+    }
+
+    fn decode_scan(&self, json: &[u8]) -> Result<Arc<dyn ExecutionPlan>> {
+        let wire: Wire =
+            serde_json::from_slice(json).map_err(|error| DataFusionError::External(error.into()))?;
+        if let Some(executor) = &self.executor {
+            executor.check(&wire.scan, &self.readers)?;
+        }
+        let scan = wire.scan.with_readers(Arc::clone(&self.readers));
+        Ok(Arc::new(ScanExec::new(Arc::new(scan), wire.columns)?))
+    }
+}
+
+impl Holder {
+    /// Refuses work that this executor would do otherwise than the client expects.
+    fn check(&self, scan: &Scan, readers: &Readers) -> Result<()> {
+        let Self { address, stamp } = self;
+        let refuse = |message: String| Err(DataFusionError::Execution(refusal::wrap(&message)));
+        if let Some(wanted) = scan.stamp.as_ref().filter(|wanted| *wanted != stamp) {
+            return refuse(format!(
+                "executor {address} answers with {stamp}, but the job wants {wanted}; start it with the same --model and the same files of the city"
+            ));
+        }
+        for table in &scan.tables {
+            let file = table.file.display();
+            match readers.has(table) {
+                Ok(true) => {}
+                Ok(false) => {
+                    return refuse(format!("executor {address} has another `{file}` than the client"));
+                }
+                Err(error) => {
+                    return refuse(format!(
+                        "executor {address}: {error}; the input must be where the client has it, on a file system that all share"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A scan on the wire.
+#[derive(Debug, Deserialize)]
+struct Wire {
+    scan: Scan,
+    columns: Option<Vec<usize>>,
+}
+
+/// The same, borrowed.
+#[derive(Debug, Serialize)]
+struct WireRef<'a> {
+    scan: &'a Scan,
+    columns: Option<&'a [usize]>,
+}
+
+impl PhysicalExtensionCodec for Codec {
+    fn try_decode(
+        &self,
+        bytes: &[u8],
+        inputs: &[Arc<dyn ExecutionPlan>],
+        context: &TaskContext,
+        converter: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match bytes.strip_prefix(MARK) {
+            Some(json) => self.decode_scan(json),
+            None => self.ballista.try_decode(bytes, inputs, context, converter),
+        }
+    }
+
+    fn try_encode(
+        &self,
+        node: Arc<dyn ExecutionPlan>,
+        bytes: &mut Vec<u8>,
+        converter: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<()> {
+        let Some(node) = node.downcast_ref::<ScanExec>() else {
+            return self.ballista.try_encode(node, bytes, converter);
+        };
+        let wire = WireRef { scan: node.scan(), columns: node.columns() };
+        bytes.extend_from_slice(MARK);
+        serde_json::to_writer(bytes, &wire).map_err(|error| DataFusionError::External(error.into()))
+    }
+
+    fn try_decode_udf(&self, name: &str, _: &[u8]) -> Result<Arc<ScalarUDF>> {
+        if name == self.function.name() {
+            Ok(Arc::clone(&self.function))
+        } else {
+            Err(DataFusionError::Plan(format!("no function `{name}` here")))
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Names of columns from a header: each has one, and no two have the same.
+
+use std::collections::HashSet;
+
+/// The names that a header gives.
+#[derive(Debug)]
+pub(super) struct Header {
+    names: Vec<String>,
+    taken: HashSet<String>,
+}
+
+impl Header {
+    /// Names trimmed; an empty one is `column_3` after its position, a repeated one `name_2`, `name_3` and so on.
+    pub(super) fn new(cells: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let mut header = Self { names: Vec::new(), taken: HashSet::new() };
+        let mut unnamed = Vec::new();
+        for (position, cell) in cells.into_iter().enumerate() {
+            let name =
+                cell.as_ref().trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}' || c == '\0');
+            // The first of its name has it, even if an unnamed one before it would be given the same.
+            if name.is_empty() || !header.taken.insert(name.to_owned()) {
+                unnamed.push(position);
+            }
+            header.names.push(name.to_owned());
+        }
+        for position in unnamed {
+            let name = header.free_name(position);
+            header.taken.insert(name.clone());
+            header.names[position] = name;
+        }
+        header
+    }
+
+    /// How many names the header has.
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The name of the column at a position, which may be beyond the header.
+    pub(super) fn name(&self, position: usize) -> String {
+        self.names.get(position).cloned().unwrap_or_else(|| self.free_name(position))
+    }
+
+    fn free_name(&self, position: usize) -> String {
+        let given = self.names.get(position).filter(|name| !name.is_empty());
+        let is_free = |name: &String| !self.taken.contains(name);
+        let base = given.cloned().unwrap_or_else(|| format!("column_{}", position + 1));
+        let unnumbered = Some(base.clone()).filter(is_free);
+        let mut numbered = (2_u64..).map(|number| format!("{base}_{number}"));
+        unnumbered.or_else(|| numbered.find(is_free)).unwrap_or(base)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(cells: &[&str]) -> Vec<String> {
+        Header::new(cells).names
+    }
+
+    #[test]
+    fn every_column_has_a_name_of_its_own() {
+        assert_eq!(
+            names(&["\u{feff} 编号", "标题　", "", "标题", "标题"]),
+            ["编号", "标题", "column_3", "标题_2", "标题_3"]
+        );
+        assert_eq!(names(&["", "a", "a", "a_2", "column_1"]), ["column_1_2", "a", "a_3", "a_2", "column_1"]);
+    }
+
+    #[test]
+    fn names_columns_beyond_the_header() {
+        let header = Header::new(["a", "column_4"]);
+        assert_eq!([1, 2, 3].map(|position| header.name(position)), ["column_4", "column_3", "column_4_2"]);
+    }
+}

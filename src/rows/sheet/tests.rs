@@ -1,0 +1,163 @@
+//! Workbooks are written here part by part, as no other program would write some of them.
+
+use super::super::tests::tables;
+use super::*;
+use std::io::{Cursor, Write};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+const NAMESPACE: &str = r#"xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships""#;
+
+/// A workbook of sheets, each with the inside of its `sheetData`. Style 1 is a date, style 2 a duration.
+fn workbook(sheets: &[(&str, &str)]) -> Vec<u8> {
+    let relation = |id: usize, kind: &str, target: &str| {
+        format!(
+            r#"<Relationship Id="rId{id}" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/{kind}" Target="{target}"/>"#
+        )
+    };
+    let package = |relations: String| {
+        format!(
+            r#"<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">{relations}</Relationships>"#
+        )
+    };
+    let mut list = String::new();
+    let mut relations =
+        relation(100, "sharedStrings", "sharedStrings.xml") + &relation(101, "styles", "styles.xml");
+    let mut parts = vec![
+        ("_rels/.rels".to_owned(), package(relation(1, "officeDocument", "xl/workbook.xml"))),
+        (
+            "xl/sharedStrings.xml".to_owned(),
+            format!("<sst {NAMESPACE}><si><t>编号</t></si><si><t>内容</t></si></sst>"),
+        ),
+        (
+            "xl/styles.xml".to_owned(),
+            format!(
+                r#"<styleSheet {NAMESPACE}><numFmts><numFmt numFmtId="176" formatCode="yyyy\-mm\-dd\ hh:mm"/></numFmts><cellXfs><xf numFmtId="0"/><xf numFmtId="176"/><xf numFmtId="46"/></cellXfs></styleSheet>"#
+            ),
+        ),
+    ];
+    for (number, (name, data)) in (1..).zip(sheets) {
+        list.extend([format!(r#"<sheet name="{name}" sheetId="{number}" r:id="rId{number}"/>"#)]);
+        relations += &relation(number, "worksheet", &format!("worksheets/sheet{number}.xml"));
+        let sheet = format!("<worksheet {NAMESPACE}><sheetData>{data}</sheetData></worksheet>");
+        parts.push((format!("xl/worksheets/sheet{number}.xml"), sheet));
+    }
+    parts.push((
+        "xl/workbook.xml".to_owned(),
+        format!("<workbook {NAMESPACE}><sheets>{list}</sheets></workbook>"),
+    ));
+    parts.push(("xl/_rels/workbook.xml.rels".to_owned(), package(relations)));
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, content) in parts {
+        zip.start_file(name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(content.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+const HEADER: &str = r#"<row r="2"><c r="A2" t="s"><v>0</v></c><c r="B2" t="s"><v>1</v></c></row>"#;
+
+/// The cells of a row, or what is wrong with it and its raw form.
+type Found = Result<Vec<Option<String>>, String>;
+
+fn rows(data: &str) -> (Vec<String>, Vec<(u64, Found)>) {
+    let (survey, entries) = tables("a.xlsx", workbook(&[("工单", &format!("{HEADER}{data}"))])).remove(0);
+    let entry = |entry: Entry| {
+        (
+            entry.line,
+            entry.row.map_err(|row| format!("{}: {}", row.problem, String::from_utf8(row.raw).unwrap())),
+        )
+    };
+    (survey.columns.into_iter().map(|column| column.name).collect(), entries.into_iter().map(entry).collect())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "as found")]
+fn cells(cells: &[&str]) -> Found {
+    Ok(cells.iter().map(|cell| Some((*cell).to_owned()).filter(|cell| !cell.is_empty())).collect())
+}
+
+#[test]
+fn values_are_written_as_text() {
+    let (columns, rows) = rows(concat!(
+        r#"<row r="3"><c r="A3"><v>2.50331144260109E14</v></c><c r="B3" t="inlineStr"><is><t>灯</t></is></c></row>"#,
+        r#"<row r="4"><c r="A4" s="1"><v>46352.354166666664</v></c><c r="B4" s="2"><v>1.5</v></c></row>"#,
+        r#"<row r="5"><c r="A5" t="b"><v>1</v></c><c r="B5" t="str"><f>A1&amp;"x"</f><v>x&amp;y</v></c></row>"#,
+    ));
+    assert_eq!(columns, ["编号", "内容"]);
+    let expected = [
+        (3, cells(&["250331144260109", "灯"])),
+        (4, cells(&["2026-11-26 08:30:00", "36:00:00"])),
+        (5, cells(&["TRUE", "x&y"])),
+    ];
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn empty_rows_are_left_out_and_cells_beyond_the_header_are_not() {
+    let (columns, rows) = rows(concat!(
+        r#"<row r="3"><c r="A3" s="1"/><c r="B3" t="str"><v> </v></c></row><row r="4"/>"#,
+        r#"<row r="7"><c r="B7"><v>1</v></c><c r="E7"><v>2</v></c></row>"#,
+    ));
+    assert_eq!(columns, ["编号", "内容", "column_5"]);
+    assert_eq!(rows, [(7, cells(&["", "1", "2"]))]);
+}
+
+#[test]
+fn an_error_breaks_its_row_alone() {
+    let (_, rows) = rows(concat!(
+        r#"<row r="3"><c r="A3"><v>1</v></c></row>"#,
+        r#"<row r="4"><c r="A4"><v>2</v></c><c r="B4" t="e"><v>#N/A</v></c></row>"#,
+        r#"<row r="5"><c r="A5" t="e"><v>#SPILL!</v></c><c r="B5"><v>5</v></c></row>"#,
+        r#"<row r="6"><c r="A6"><v>4</v></c><c r="B6" t="b"><v>maybe</v></c></row>"#,
+        r#"<row r="7"><c r="A7"><v>5</v></c></row>"#,
+    ));
+    let broken = |told: &str| Err(told.to_owned());
+    let expected = [
+        (3, cells(&["1", ""])),
+        (4, broken("cell B4 holds the error #N/A: [\"2\",\"#N/A\"]")),
+        (5, broken("cell A5 holds the error #SPILL!: [\"#SPILL!\",\"5\"]")),
+        (6, broken("cell B6 cannot be read: [\"4\",\"\"]")),
+        (7, cells(&["5", ""])),
+    ];
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn each_sheet_with_rows_is_a_table() {
+    let data = format!(r#"{HEADER}<row r="3"><c r="A3"><v>1</v></c></row>"#);
+    let tables = tables("a.xlsm", workbook(&[("说明", ""), ("一", &data), ("空", HEADER), ("二", &data)]));
+    let layouts: Vec<_> = tables.into_iter().map(|(survey, _)| survey.source.layout).collect();
+    assert_eq!(layouts, ["一", "二"].map(|name| Layout::Sheet { name: name.to_owned() }));
+}
+
+#[test]
+fn a_reader_may_stop_early() {
+    let data = format!("{HEADER}{}", "<row><c><v>1</v></c></row>".repeat(2000));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.xlsx");
+    std::fs::write(&path, workbook(&[("一", &data)])).unwrap();
+    let survey = survey(&path).unwrap().remove(0);
+    assert_eq!(survey.rows, 2000);
+    let first = read(&path, "一", &survey.columns).unwrap().next().unwrap().unwrap();
+    assert_eq!(first.line, 3);
+}
+
+#[test]
+fn damage_is_told_with_file_and_sheet() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.xlsx");
+    for (data, told) in [
+        (r#"<row r="3"><c r="ZZZZ3"><v>1</v></c></row>"#, "the sheet `一`"),
+        (r#"<row r="99999999999"><c r="A1"><v>1</v></c></row>"#, ""),
+        (r#"<row r="3"><c r="A3"><v>1</c></row>"#, "the sheet `一`"),
+    ] {
+        let whole = workbook(&[("一", &format!("{HEADER}{data}"))]);
+        std::fs::write(&path, &whole).unwrap();
+        let columns =
+            [Column { name: "编号".into(), json: false }, Column { name: "内容".into(), json: false }];
+        let last = read(&path, "一", &columns).unwrap().last().unwrap().unwrap_err().to_string();
+        assert!(last.contains(told) && last.contains("a.xlsx") && last.contains("\nhint: "), "{last}");
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        assert!(survey(&path).unwrap_err().to_string().starts_with("cannot read the workbook of `"));
+    }
+}
