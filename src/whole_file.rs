@@ -20,13 +20,24 @@ pub(crate) fn write(
         let mut file = BufWriter::new(file);
         content(&mut file)?;
         file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&aside, path)
+        fs::rename(&aside, path)?;
+        sync_folder(path)
     });
     if written.is_err() {
         // It may never have been made.
         let _ = fs::remove_file(&aside);
     }
     written
+}
+
+/// Brings the names in a file's folder to the disk: without this a crash may undo the renaming.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    if cfg!(not(unix)) {
+        // Elsewhere a folder cannot be opened as a file.
+        return Ok(());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ pub enum BatchError {
         folder: PathBuf,
     },
     /// The run to go on with was another.
-    #[error("`{folder}` belongs to a run that was not this one:\n{}\nhint: `--allow-changes` keeps the finished parts of files that have not changed, each row stamped with what answered it; `--overwrite` starts again", differences.join("\n"))]
+    #[error("`{folder}` belongs to a run that was not this one:\n{}\nhint: `--allow-changes` keeps finished parts of files that have not changed, each row stamped with what answered it; `--overwrite` starts again", differences.join("\n"))]
     Changed {
         /// The folder.
         folder: PathBuf,
@@ -194,10 +194,28 @@ impl Paths {
         }
     }
 
-    /// Whether a file is one of them.
+    /// Refuses to touch what is there, unless that is wanted.
+    ///
+    /// # Errors
+    /// If there is an output, or a run that did not end.
+    pub fn check(&self, existing: Existing) -> Result<(), BatchError> {
+        if existing == Existing::Refuse && self.output.exists() {
+            return Err(BatchError::Exists { output: self.output.clone() });
+        }
+        if existing == Existing::Refuse && Manifest::is_in(&self.parts) {
+            return Err(BatchError::Unfinished { folder: self.parts.clone() });
+        }
+        Ok(())
+    }
+
+    /// Whether a file is one that the job writes.
+    pub fn writes(&self, file: &Path) -> bool {
+        [&self.output, &self.rejects, &self.summary].into_iter().any(|own| same(own, file))
+    }
+
+    /// Whether a file is one of them, or lies in a folder of theirs.
     pub fn is_own(&self, file: &Path) -> bool {
-        let own = [&self.output, &self.rejects, &self.summary];
-        own.into_iter().any(|own| same(own, file))
+        self.writes(file)
             || file.ancestors().any(|folder| same(folder, &self.parts) || same(folder, &self.copies))
     }
 }
@@ -216,6 +234,7 @@ impl BatchJob {
         let settings =
             Settings { format: self.format, keep: self.keep, part_rows: self.part_rows, limit: self.limit };
         let job = JobRecord {
+            program: env!("CARGO_PKG_VERSION").to_owned(),
             inputs: self.inputs.tables.iter().map(InputRecord::from).collect(),
             settings: settings.clone(),
             stamp: self.stamp,
@@ -232,13 +251,8 @@ impl BatchJob {
             remove_folder(&paths.copies)?;
             return Ok(Opened::Finished(Box::new(outcome)));
         }
+        paths.check(self.existing)?;
         let manifest = match self.existing {
-            Existing::Refuse if paths.output.exists() => {
-                return Err(BatchError::Exists { output: paths.output });
-            }
-            Existing::Refuse if Manifest::is_in(&paths.parts) => {
-                return Err(BatchError::Unfinished { folder: paths.parts });
-            }
             Existing::Resume { allow_changes } if Manifest::is_in(&paths.parts) => {
                 let manifest = Manifest::open(&paths.parts)?;
                 let differences = job.differences(&manifest.job);
@@ -249,9 +263,16 @@ impl BatchJob {
                 let keep = |part: &PartRecord| keys.get(part.index as usize) == Some(&part.key);
                 manifest.revise(job, keep, settings.format.extension())?
             }
-            Existing::Refuse | Existing::Resume { .. } => Manifest::begin(&paths.parts, job)?,
-            Existing::Overwrite => {
-                remove_folder(&paths.parts)?;
+            Existing::Resume { .. } if paths.output.exists() => {
+                let differences = Outcome::read(&paths).map(|outcome| job.differences(&outcome.job));
+                return Err(match differences {
+                    Some(differences) if !differences.is_empty() => {
+                        BatchError::Changed { folder: paths.output, differences }
+                    }
+                    Some(_) | None => BatchError::Exists { output: paths.output },
+                });
+            }
+            Existing::Refuse | Existing::Resume { .. } | Existing::Overwrite => {
                 Manifest::begin(&paths.parts, job)?
             }
         };
@@ -359,9 +380,14 @@ impl OpenJob {
 }
 
 impl Outcome {
+    /// What the summary says.
+    fn read(paths: &Paths) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(&paths.summary).ok()?).ok()
+    }
+
     /// What the job wrote, if it was finished and its files are still what it wrote.
     fn of(paths: &Paths, job: &JobRecord) -> Option<Self> {
-        let outcome: Self = serde_json::from_slice(&std::fs::read(&paths.summary).ok()?).ok()?;
+        let outcome = Self::read(paths)?;
         let is =
             |path: &Path, written: &Written| rows::digest(path).is_ok_and(|digest| digest == written.sha256);
         let whole = is(&paths.output, &outcome.output)

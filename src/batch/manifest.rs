@@ -4,6 +4,7 @@
 //! part's files are, so that what it says holds; one that was cut off by a crash is as if it had not been written.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -12,18 +13,24 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::input::{InputTable, Roles};
+use super::json_field::is_json;
 use super::output::{OutputFormat, Written};
 use super::scan::{Part, Scan};
 use super::stamp::Stamp;
 use super::tally::Tally;
 use crate::rows;
+use crate::whole_file;
 
 /// The file's name.
 const NAME: &str = "manifest.jsonl";
+/// A file beside it that is locked while the job is worked on.
+const LOCK: &str = "lock";
 
 /// What a job is: two that are equal write the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct JobRecord {
+    /// Version of this program.
+    pub(super) program: String,
     /// What the rows are read from.
     pub(super) inputs: Vec<InputRecord>,
     /// How they are written.
@@ -57,6 +64,17 @@ pub(super) struct Settings {
     pub(super) limit: Option<u64>,
 }
 
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { format, keep, part_rows, limit } = self;
+        write!(f, "--format {} --part-rows {part_rows}", format.extension())?;
+        if let Some(keep) = keep {
+            write!(f, " --keep {}", keep.join(","))?;
+        }
+        limit.map_or(Ok(()), |limit| write!(f, " --limit {limit}"))
+    }
+}
+
 impl JobRecord {
     /// What differs in another job, for people; empty if nothing does.
     pub(super) fn differences(&self, other: &Self) -> Vec<String> {
@@ -78,8 +96,11 @@ impl JobRecord {
         if self.stamp != other.stamp {
             told.push(format!("it was begun with {}; this is {}", other.stamp, self.stamp));
         }
+        if self.program != other.program {
+            told.push(format!("it was begun with jiesu {}; this is {}", other.program, self.program));
+        }
         if self.settings != other.settings {
-            told.push(format!("it was begun with {:?}; this is {:?}", other.settings, self.settings));
+            told.push(format!("it was begun with {}; this is {}", other.settings, self.settings));
         }
         if told.is_empty() && self != other {
             told.push("other columns were read, or the files in another order".to_owned());
@@ -105,8 +126,12 @@ pub(super) fn key(scan: &Scan, part: &Part, settings: &Settings) -> String {
     let tables = part.slices.iter().map(|slice| &scan.tables[slice.table]);
     let tables: Vec<_> =
         tables.map(|table| (&table.name, &table.sha256, &table.content, &table.roles)).collect();
-    let made_of = (tables, part, scan.schema(), settings.format, &settings.keep);
-    // Maps with keys that are strings, and nothing that can fail.
+    // Metadata of fields is a map without an order.
+    let fields = scan.schema().fields().iter();
+    let fields: Vec<_> =
+        fields.map(|field| (field.name(), field.data_type().to_string(), is_json(field))).collect();
+    let made_of = (tables, part, fields, settings.format, &settings.keep);
+    // Nothing in it can fail to be written as JSON.
     let json = serde_json::to_vec(&made_of).unwrap_or_default();
     hex::encode(Sha256::digest(json))
 }
@@ -145,6 +170,8 @@ pub enum ManifestError {
 pub(super) struct Manifest {
     folder: PathBuf,
     file: File,
+    /// Held while the job is worked on.
+    lock: File,
     /// What the job was when it was begun.
     pub(super) job: JobRecord,
     /// The parts that are finished.
@@ -152,29 +179,34 @@ pub(super) struct Manifest {
 }
 
 impl Manifest {
-    /// Whether a folder holds a manifest.
+    /// Whether a folder holds a manifest; one that was killed before its first line has none.
     pub(super) fn is_in(folder: &Path) -> bool {
-        folder.join(NAME).exists()
+        std::fs::read(folder.join(NAME)).is_ok_and(|content| content.contains(&b'\n'))
     }
 
-    /// Begins a job.
+    /// Begins a job; what the folder holds is discarded.
     pub(super) fn begin(folder: &Path, job: JobRecord) -> Result<Self, ManifestError> {
+        let lock = lock(folder)?;
         let io = |source| ManifestError::Io { path: folder.to_owned(), source };
-        std::fs::create_dir_all(folder).map_err(io)?;
-        let file = lock(&folder.join(NAME))?;
-        file.set_len(0).map_err(io)?;
-        let mut manifest = Self { folder: folder.to_owned(), file, job, parts: BTreeMap::new() };
-        let job = serde_json::to_string(&manifest.job).map_err(|error| io(error.into()))?;
-        manifest.append(&job)?;
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
-        Ok(manifest)
+        for entry in std::fs::read_dir(folder).map_err(io)? {
+            let path = entry.map_err(io)?.path();
+            if path.is_file() && !path.ends_with(LOCK) {
+                std::fs::remove_file(path).map_err(io)?;
+            }
+        }
+        write(folder, &job, &[])?;
+        Self::read(folder, lock)
     }
 
     /// Reads the manifest of a job that was begun.
     pub(super) fn open(folder: &Path) -> Result<Self, ManifestError> {
+        Self::read(folder, lock(folder)?)
+    }
+
+    fn read(folder: &Path, lock: File) -> Result<Self, ManifestError> {
         let path = folder.join(NAME);
         let io = |source| ManifestError::Io { path: path.clone(), source };
-        let mut file = lock(&path)?;
+        let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(io)?;
         let mut content = String::new();
         file.read_to_string(&mut content).map_err(io)?;
         // What stands behind the last line break was cut off.
@@ -188,7 +220,7 @@ impl Manifest {
             let part: PartRecord = serde_json::from_str(line).map_err(|error| foreign(error.to_string()))?;
             Ok((part.index, part))
         });
-        Ok(Self { folder: folder.to_owned(), job, parts: parts.collect::<Result<_, _>>()?, file })
+        Ok(Self { folder: folder.to_owned(), job, parts: parts.collect::<Result<_, _>>()?, file, lock })
     }
 
     /// Takes note that a part is finished; its files are on the disk.
@@ -220,17 +252,8 @@ impl Manifest {
         if job == self.job && kept.len() == self.parts.len() {
             return Ok(self);
         }
-        let folder = self.folder.clone();
-        drop(self);
-        // Written anew, aside: a crash on the way leaves the one before.
-        let path = folder.join(NAME);
-        let io = |source| ManifestError::Io { path: path.clone(), source };
-        crate::whole_file::write(&path, |file| {
-            writeln!(file, "{}", serde_json::to_string(&job)?)?;
-            kept.iter().try_for_each(|part| writeln!(file, "{}", serde_json::to_string(part)?))
-        })
-        .map_err(io)?;
-        Self::open(&folder)
+        write(&self.folder, &job, &kept)?;
+        Self::read(&self.folder, self.lock)
     }
 
     /// Where the output of a part is.
@@ -250,14 +273,25 @@ impl Manifest {
     }
 }
 
-/// Opens a file that no other process has open.
-fn lock(path: &Path) -> Result<File, ManifestError> {
-    let io = |source| ManifestError::Io { path: path.to_owned(), source };
-    let file =
-        OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path).map_err(io)?;
+/// Writes a manifest anew: a crash on the way leaves the one before.
+fn write(folder: &Path, job: &JobRecord, parts: &[PartRecord]) -> Result<(), ManifestError> {
+    let path = folder.join(NAME);
+    let written = whole_file::write(&path, |file| {
+        writeln!(file, "{}", serde_json::to_string(job)?)?;
+        parts.iter().try_for_each(|part| writeln!(file, "{}", serde_json::to_string(part)?))
+    });
+    written.map_err(|source| ManifestError::Io { path, source })
+}
+
+/// Makes a folder, unless it is there, and keeps other processes from working in it.
+fn lock(folder: &Path) -> Result<File, ManifestError> {
+    let path = folder.join(LOCK);
+    let io = |source| ManifestError::Io { path: path.clone(), source };
+    std::fs::create_dir_all(folder).map_err(io)?;
+    let file = OpenOptions::new().create(true).write(true).truncate(false).open(&path).map_err(io)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(ManifestError::Locked { path: path.to_owned() }),
+        Err(TryLockError::WouldBlock) => Err(ManifestError::Locked { path: folder.to_owned() }),
         Err(TryLockError::Error(source)) => Err(io(source)),
     }
 }
@@ -269,6 +303,7 @@ mod tests {
     fn job(model: &str) -> JobRecord {
         let version = || "1".to_owned();
         JobRecord {
+            program: version(),
             inputs: Vec::new(),
             settings: Settings { format: OutputFormat::Csv, keep: None, part_rows: 10, limit: None },
             stamp: Stamp {

@@ -53,7 +53,8 @@ impl Layout {
             None => carried.to_vec(),
             Some(names) => {
                 let field = |name: &String| carried.iter().find(|field| field.name() == name).cloned();
-                names.iter().map(|name| field(name).ok_or_else(|| name.clone())).collect::<Result<_, _>>()?
+                let names = names.iter().enumerate().filter(|(place, name)| !names[..*place].contains(name));
+                names.map(|(_, name)| field(name).ok_or_else(|| name.clone())).collect::<Result<_, _>>()?
             }
         };
         let place = || {
@@ -137,6 +138,14 @@ impl Layout {
         ];
         RecordBatch::try_new(Arc::clone(&self.rejects), columns.into_iter().flatten().collect())
     }
+}
+
+/// How many rows of a batch of the projection are rejected.
+pub(super) fn rejected(batch: &RecordBatch) -> u64 {
+    let (broken, answer) = (batch.column_by_name(BROKEN), batch.column_by_name(ANSWER));
+    let (Some(broken), Some(answer)) = (broken, answer) else { return 0 };
+    let problems = problems(broken.as_string(), answer.as_struct());
+    (problems.len() - problems.null_count()) as u64
 }
 
 /// What is wrong with each row: itself, or its words.

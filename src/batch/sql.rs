@@ -1,6 +1,7 @@
 //! Questions in SQL: `classify(text, title, area)`, `read_file('x.csv')`, `classify_file('x.csv')`, and the Parquet files
 //! of finished jobs by their names.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::catalog::{TableFunctionArgs, TableFunctionImpl, TableProvider};
@@ -11,9 +12,10 @@ use datafusion::execution::context::SessionContext;
 use datafusion::functions::core::expr_fn::{coalesce, get_field};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawFieldAccessExpr};
 use datafusion::logical_expr::{Expr, GetFieldAccess, ScalarUDF};
+use datafusion::prelude::SessionConfig;
 
 use super::classify;
-use super::input::{Inputs, NamedColumns, find};
+use super::input::{Inputs, NamedColumns, find, is_remote};
 use super::scan::{AREA, BROKEN, INPUT_FILE, INPUT_LINE, REQUEST_ID, Scan, ScanTable, TEXT, TITLE};
 
 /// The column of the answers before it is taken apart.
@@ -24,7 +26,9 @@ const ANSWER: &str = "jiesu:answer";
 /// # Errors
 /// If DataFusion does not take a function.
 pub fn session(function: ScalarUDF) -> Result<SessionContext> {
-    let mut session = SessionContext::new().enable_url_table();
+    // Rows stay in the order of their file, and one batch at a time has all threads.
+    let config = SessionConfig::new().with_round_robin_repartition(false);
+    let mut session = SessionContext::new_with_config(config).enable_url_table();
     session.register_expr_planner(Arc::new(Fields))?;
     let function = Arc::new(function);
     session.register_udf(function.as_ref().clone());
@@ -78,8 +82,12 @@ impl TableFunctionImpl for FileFunction {
             }
         };
         let named = NamedColumns { text, ..NamedColumns::default() };
-        let copies = std::env::temp_dir().join("jiesu-sql-inputs");
-        let tables = find(std::slice::from_ref(file), &copies, |_| false)
+        if is_remote(file) {
+            return plan_err!(
+                "`{file}` is in an object store; read it with `jiesu batch`, and ask its output"
+            );
+        }
+        let tables = find(std::slice::from_ref(file), Path::new(""), |_| false)
             .and_then(|files| Inputs::survey(&files, &named, |_| {}))
             .map_err(|error| DataFusionError::External(error.into()))?
             .tables;

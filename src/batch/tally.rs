@@ -16,7 +16,7 @@ const MAX_REASONS: usize = 100;
 const OTHERS: &str = "…";
 
 static NUMBER: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new("[0-9][0-9,]*").expect("a class of characters is a pattern"));
+    LazyLock::new(|| Regex::new(r"\b[0-9][0-9,]*\b").expect("a class of characters is a pattern"));
 
 /// Counts of rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +57,9 @@ impl Tally {
             let label =
                 labels.is_valid(row).then(|| labels.value(row).trim()).filter(|label| !label.is_empty());
             if let Some(label) = label {
-                self.label_kept += u64::from(label == category || cell("category", row) == Some(label));
+                // A label may be the category's id as well as its name.
+                let label = if cell("category", row) == Some(label) { category } else { label };
+                self.label_kept += u64::from(label == category);
                 let room = self.labels.contains_key(label) || self.labels.len() < MAX_LABELS;
                 let to = self.labels.entry(if room { label } else { OTHERS }.to_owned()).or_default();
                 add(to, category, 1);

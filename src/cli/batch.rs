@@ -16,7 +16,7 @@ use super::model::ModelArgs;
 Every row comes out exactly once: in OUTPUT, or in OUTPUT.rejects.jsonl with file, line and reason. What was done stands
 in OUTPUT.summary.json. A run that was stopped goes on with `--resume`, and writes the same bytes.
 
-Exit status: 0 every row was answered, 1 some were rejected, 2 the run did not end.")]
+Exit status: 0 every row was answered, 1 some were rejected, 2 the run did not end, 130 it was interrupted.")]
 pub struct BatchArgs {
     /// Files (.csv, .tsv, .jsonl, .ndjson, .xlsx, .xlsm, .parquet), folders of such, or patterns.
     #[arg(value_name = "INPUT", required = true)]
@@ -58,7 +58,7 @@ pub struct BatchArgs {
     #[arg(long, conflicts_with = "resume")]
     pub overwrite: bool,
 
-    /// How many rows are durable together; so many are lost at most when a run is killed.
+    /// How many rows are durable together; when a run is killed, the part in hand and the one before it may be lost.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
     pub part_rows: u64,
 

@@ -24,6 +24,9 @@ const INTERRUPTED: u8 = 130;
 pub(super) fn run(args: &BatchArgs) -> anyhow::Result<ExitCode> {
     let format = format(args)?;
     let paths = Paths::of(&args.output);
+    if !args.dry_run {
+        paths.check(existing(args))?;
+    }
     let inputs = survey(args, &paths)?;
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
@@ -48,6 +51,8 @@ pub(super) fn run(args: &BatchArgs) -> anyhow::Result<ExitCode> {
             if !answer(&mut job, Classify::new(pipeline).into_function(), args)? {
                 return Ok(ExitCode::from(INTERRUPTED));
             }
+            // From now on whoever presses Ctrl-C is obeyed at once: joining the parts can begin again.
+            std::thread::spawn(exit_if_interrupted);
             job.finish()?
         }
     };
@@ -95,8 +100,8 @@ fn named(columns: &ColumnArgs) -> NamedColumns {
 /// Reads all files once, and tells what they are.
 fn survey(args: &BatchArgs, paths: &Paths) -> anyhow::Result<Inputs> {
     let files = find(&args.inputs, &paths.copies, |file| paths.is_own(file))?;
-    if files.iter().any(|file| file.path == args.output) {
-        bail!("`{}` is both input and output\nhint: name another output", args.output.display());
+    if let Some(file) = files.iter().find(|file| paths.writes(&file.path)) {
+        bail!("`{}` is both input and output\nhint: name another output", file.name);
     }
     let bar = ProgressBar::new(files.len() as u64);
     bar.set_style(ProgressStyle::with_template("reading {bar:30} {pos}/{len} files  {elapsed}")?);
@@ -105,8 +110,8 @@ fn survey(args: &BatchArgs, paths: &Paths) -> anyhow::Result<Inputs> {
     for table in &inputs.tables {
         anstream::eprintln!("{}", described(table));
     }
-    for file in &inputs.empty {
-        anstream::eprintln!("{file}: no rows");
+    for reason in &inputs.left_out {
+        anstream::eprintln!("left out: {reason}");
     }
     Ok(inputs)
 }
@@ -131,11 +136,11 @@ fn described(table: &InputTable) -> String {
 /// Answers what is missing; says whether that was done to the end.
 fn answer(job: &mut OpenJob, function: ScalarUDF, args: &BatchArgs) -> anyhow::Result<bool> {
     let before = job.tally();
-    let mut progress = Progress::new(job.rows(), before.answered + before.rejects())?;
+    let mut progress = Progress::new(job.rows(), before.answered, before.rejects())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         tokio::select! {
-            done = run_parts(job, function, args, |rows| progress.advance(rows)) => done.map(|()| true),
+            done = run_parts(job, function, args, |rows, rejected| progress.advance(rows, rejected)) => done.map(|()| true),
             _ = tokio::signal::ctrl_c() => Ok(false),
         }
     })?;
@@ -154,7 +159,7 @@ async fn run_parts(
     function: ScalarUDF,
     #[cfg_attr(not(feature = "cluster"), expect(unused_variables, reason = "there is no cluster"))]
     args: &BatchArgs,
-    seen: impl FnMut(u64),
+    seen: impl FnMut(u64, u64),
 ) -> anyhow::Result<()> {
     #[cfg(feature = "cluster")]
     if let Some(cluster) = &args.cluster {
@@ -163,29 +168,41 @@ async fn run_parts(
     Ok(local::run(job, &function, seen).await?)
 }
 
+/// Ends the process when it is interrupted; the runtime that listened before has taken the signal over for good.
+fn exit_if_interrupted() {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+        std::process::exit(INTERRUPTED.into());
+    }
+}
+
 /// How far a run is: a bar on a terminal, a line a minute elsewhere.
 struct Progress {
     bar: ProgressBar,
     watched: bool,
     begin: Instant,
     told: Instant,
-    /// Rows that were answered by an earlier run.
+    /// Rows that an earlier run went through.
     before: u64,
+    rejected: u64,
 }
 
 impl Progress {
-    fn new(rows: u64, before: u64) -> anyhow::Result<Self> {
+    fn new(rows: u64, answered: u64, rejected: u64) -> anyhow::Result<Self> {
+        let before = answered + rejected;
         let bar = ProgressBar::new(rows).with_position(before);
         bar.reset_eta();
         bar.set_style(ProgressStyle::with_template(
-            "{bar:30} {percent:>3}%  {human_pos}/{human_len} rows  {per_sec}  {eta} left",
+            "{bar:30} {percent:>3}%  {human_pos}/{human_len} rows  {per_sec}  {eta} left  {msg}",
         )?);
         let now = Instant::now();
-        Ok(Self { bar, watched: std::io::stderr().is_terminal(), begin: now, told: now, before })
+        Ok(Self { bar, watched: std::io::stderr().is_terminal(), begin: now, told: now, before, rejected })
     }
 
-    fn advance(&mut self, rows: u64) {
+    fn advance(&mut self, rows: u64, rejected: u64) {
+        self.rejected += rejected;
         self.bar.inc(rows);
+        self.bar.set_message(format!("{} rejected", self.rejected));
         if self.watched || self.told.elapsed() < TOLD_EVERY {
             return;
         }
@@ -195,8 +212,9 @@ impl Progress {
         let left = Duration::from_secs_f64(all.saturating_sub(done) as f64 / rate.max(1e-3));
         let share = 100.0 * done as f64 / all.max(1) as f64;
         anstream::eprintln!(
-            "{done} of {all} rows ({share:.1} %), {rate:.0} rows/s, {} s left",
-            left.as_secs()
+            "{done} of {all} rows ({share:.1} %), {rate:.0} rows/s, {} s left, {} rejected",
+            left.as_secs(),
+            self.rejected
         );
     }
 

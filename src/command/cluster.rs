@@ -54,11 +54,8 @@ async fn execute(args: &ExecutorArgs) -> anyhow::Result<()> {
     let executor = Executor::bind(options, function).await;
     let executor = executor.with_context(|| format!("cannot listen at {}", args.listen))?;
     tracing::info!(address = %executor.address()?, "executing");
-    let hurry = async {
-        stopped().await;
-        stopped().await;
-    };
-    executor.serve(stopped(), hurry).await
+    // Whoever asks twice is in a hurry.
+    executor.serve(stopped(), stopped()).await
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -13,29 +13,43 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use futures_util::StreamExt;
 
 use super::load;
-use crate::batch::{Classify, OutputFormat, SingleFile, sql};
+use crate::batch::{Classify, FUNCTION, OutputFormat, SingleFile, sql};
 use crate::cli::sql::{SqlArgs, SqlFormat};
 
 pub(super) fn run(args: &SqlArgs) -> anyhow::Result<ExitCode> {
-    let session = sql::session(Classify::new(load::pipeline(&args.model)?).into_function())?;
+    let format = args.output.as_deref().map(format_of).transpose()?;
+    // Most questions are about what has been classified already.
+    let function = if args.query.to_lowercase().contains(FUNCTION) {
+        Classify::new(load::pipeline(&args.model)?)
+    } else {
+        Classify::stand_in()
+    };
+    let session = sql::session(function.into_function())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let answer = session.sql(&args.query).await?.execute_stream().await?;
-        match &args.output {
-            Some(file) => write_file(file, answer).await,
+        match args.output.as_deref().zip(format) {
+            Some((file, format)) => write_file(file, format, answer).await,
             None => print(args.format, answer).await,
         }
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn write_file(file: &Path, mut answer: SendableRecordBatchStream) -> anyhow::Result<()> {
-    let format = OutputFormat::from_path(file).with_context(|| {
+fn format_of(file: &Path) -> anyhow::Result<OutputFormat> {
+    OutputFormat::from_path(file).with_context(|| {
         format!(
             "`{}` does not say which format it should have\nhint: end it in .parquet, .csv or .jsonl",
             file.display()
         )
-    })?;
+    })
+}
+
+async fn write_file(
+    file: &Path,
+    format: OutputFormat,
+    mut answer: SendableRecordBatchStream,
+) -> anyhow::Result<()> {
     let mut writer = SingleFile::create(format, file, answer.schema())?;
     while let Some(batch) = answer.next().await {
         writer.write(&batch?)?;

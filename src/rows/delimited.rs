@@ -12,7 +12,7 @@ use super::error::ReadError;
 use super::header::Header;
 use super::lines::TOO_LONG;
 use super::record::{Dialect, Flaw, Place, Records};
-use super::{BrokenRow, Column, Entry, Layout, Rows, Source, Survey, until_error};
+use super::{BrokenRow, Column, Entry, Layout, MAX_COLUMNS, Rows, Source, Survey, until_error};
 
 /// What may keep fields apart; where nothing speaks for one of them, the first.
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
@@ -104,6 +104,9 @@ impl Table {
             table.parser.parse(&text);
             table.parser.cells().map(str::to_owned).collect()
         });
+        if header.len() > MAX_COLUMNS {
+            return Err(ReadError::TooManyColumns { path: path.to_owned(), max: MAX_COLUMNS });
+        }
         table.fields = header.len();
         table.records.fields = Some(header.len());
         Ok((Header::new(header), table))

@@ -16,10 +16,7 @@ use super::encoding::Charset;
 use super::error::ReadError;
 use super::lines::{Found, Lines, MAX_LINE_BYTES, TOO_LONG};
 use super::record::is_blank;
-use super::{BrokenRow, Column, Entry, Layout, Rows, Source, Survey, until_error};
-
-/// More columns than this no table has: the keys must be data.
-const MAX_COLUMNS: usize = 10_000;
+use super::{BrokenRow, Column, Entry, Layout, MAX_COLUMNS, Rows, Source, Survey, until_error};
 
 /// Reads a file from end to end.
 pub(super) fn survey(path: &Path) -> Result<Survey, ReadError> {

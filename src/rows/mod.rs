@@ -28,6 +28,9 @@ pub use error::ReadError;
 
 use format::Format;
 
+/// More columns than this no table has: names must be data.
+const MAX_COLUMNS: usize = 10_000;
+
 /// One table of rows: a text file, or one sheet of a workbook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {

@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::BufReader;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
@@ -27,6 +28,12 @@ type Workbook = Xlsx<BufReader<File>>;
 
 /// Reads all sheets from end to end. One that has no rows behind its header is left out.
 pub(super) fn survey(path: &Path) -> Result<Vec<Survey>, ReadError> {
+    // The parser panics on some workbooks whose parts contradict each other.
+    catch_unwind(AssertUnwindSafe(|| survey_sheets(path)))
+        .unwrap_or_else(|_| Err(damaged(path, None, &"its parts contradict each other")))
+}
+
+fn survey_sheets(path: &Path) -> Result<Vec<Survey>, ReadError> {
     let mut workbook = open_workbook(path)?;
     let sheets = workbook.sheets_metadata().iter().filter(|sheet| sheet.typ == SheetType::WorkSheet);
     let mut surveys = Vec::new();

@@ -25,7 +25,7 @@ pub(super) use answer::{PROBLEM, fields};
 
 use answer::Answer;
 
-use crate::encoder::Threads;
+use crate::encoder::{Precision, Threads};
 use crate::pipeline::{Assess, CitizenRequest, Pipeline};
 
 /// The name of the function in SQL.
@@ -72,10 +72,16 @@ impl Classify {
 
     fn asking(pipeline: Option<Arc<Pipeline>>) -> Self {
         let weigh = |_: &Key, answer: &Answered| answer.as_ref().as_ref().map_or(256, Answer::bytes);
+        // In floats the answer to a text may differ in the last digits with the texts beside it, so that answers of other
+        // batches would make a run that was resumed differ from one in a single go.
+        let exact = pipeline
+            .as_ref()
+            .and_then(|pipeline| pipeline.model())
+            .is_some_and(|model| model.precision() == Precision::Int8);
         let texts = |count| TypeSignature::Exact(vec![DataType::Utf8; count]);
         Self {
             pipeline,
-            known: Cache::builder().max_capacity(CACHE_BYTES).weigher(weigh).build(),
+            known: Cache::builder().max_capacity(if exact { CACHE_BYTES } else { 0 }).weigher(weigh).build(),
             signature: Signature::one_of((1..=3).map(texts).collect(), Volatility::Immutable),
         }
     }

@@ -7,21 +7,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ballista_core::client::BallistaClient;
-use ballista_core::extension::{BallistaConfigGrpcEndpoint, SessionConfigExt};
+use ballista_core::extension::SessionConfigExt;
 use ballista_core::ids::new_instance_id;
 use ballista_core::serde::protobuf as pb;
 use ballista_core::serde::protobuf::job_status::Status as JobState;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::version::insert_version_header;
-use datafusion::arrow::array::{AsArray, RecordBatch};
-use datafusion::arrow::datatypes::UInt32Type;
+use datafusion::arrow::array::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
-use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -29,11 +26,12 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use super::codec::Codec;
+use super::fetch::{check, fetch, rows};
 use super::front::Crew;
 use super::{ClusterUrl, MAX_MESSAGE, refusal};
 use crate::batch::job::{BatchError, OpenJob};
 use crate::batch::local;
-use crate::batch::scan::{PART, Scan};
+use crate::batch::scan::Scan;
 use crate::batch::stamp::Stamp;
 
 /// How often a part may fail.
@@ -54,16 +52,13 @@ const FIRST_PARTS: usize = 2;
 /// After how long without a finished part the client says what it waits for.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// How long an executor may take to connect, or to send the next batch.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Why a run ended early. Parts that were handed over stay done.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// The scheduler cannot be reached, or went away.
     #[error(
-        "the scheduler {cluster} does not answer ({message}); what is finished is kept: start the scheduler, and run the \
-         same command again"
+        "the scheduler {cluster} does not answer ({message})\nhint: what is finished is kept; start the scheduler, and run the same command with \
+         `--resume`"
     )]
     NoScheduler {
         /// The scheduler.
@@ -103,7 +98,7 @@ enum Trouble {
 }
 
 /// Has the missing parts of a job answered on a cluster; each is written when it is whole, in the order in which they are
-/// finished. `seen` is told of rows that were written.
+/// finished. `seen` is told of rows that were written, and how many were rejected.
 ///
 /// # Errors
 /// If the scheduler is not there, an executor refuses, a part fails again and again, or cannot be written.
@@ -111,7 +106,7 @@ pub async fn run(
     job: &mut OpenJob,
     cluster: &ClusterUrl,
     function: &Arc<ScalarUDF>,
-    mut seen: impl FnMut(u64),
+    mut seen: impl FnMut(u64, u64),
 ) -> Result<(), ClusterError> {
     let (crew, mut crew_seen) = watch::channel(Crew::default());
     let session = Arc::new(Session::connect(job, cluster, function, crew).await?);
@@ -142,11 +137,12 @@ pub async fn run(
             Ok(whole) => {
                 silence.reset();
                 let mut work = job.begin(part)?;
+                let mut rejected = 0;
                 for batch in &whole.batches {
-                    work.write(batch)?;
+                    rejected += work.write(batch)?;
                 }
                 job.keep(work.finish()?)?;
-                seen(rows(&whole.batches));
+                seen(rows(&whole.batches), rejected);
                 drop(whole.room);
                 session.forget(whole.job);
             }
@@ -299,6 +295,7 @@ impl Session {
     }
 
     /// What a failed call to the scheduler means.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a fault of the call, whatever its name")]
     fn scheduler_trouble(&self, status: &Status) -> Trouble {
         match status.code() {
             Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded => {
@@ -364,54 +361,6 @@ impl Session {
             tracing::debug!(%status, "cannot end the session");
         }
     }
-}
-
-/// Fetches one partition from the executor that holds it.
-async fn fetch(location: pb::PartitionLocation) -> Result<Vec<RecordBatch>, String> {
-    let layout = location.layout();
-    let executor = location.executor_meta.ok_or("the result has no executor")?;
-    let partition = location.partition_id.ok_or("the result has no partition")?;
-    let (host, port) = (executor.host, u16::try_from(executor.port).map_err(|error| error.to_string())?);
-    let lost = |error: &dyn std::fmt::Display| format!("executor {host}:{port} lost the result: {error}");
-    let patience = BallistaConfigGrpcEndpoint::new(Arc::new(|endpoint| {
-        Ok(endpoint.connect_timeout(Duration::from_secs(5)).tcp_nodelay(true))
-    }));
-    let mut client =
-        BallistaClient::try_new(&host, port, MAX_MESSAGE, false, Some(Arc::new(patience)), 1, 0, 0, 0)
-            .await
-            .map_err(|error| lost(&error))?;
-    let stream = client.fetch_partition(&executor.id, &partition.into(), location.file_id, layout, true);
-    let mut stream =
-        timeout(FETCH_TIMEOUT, stream).await.map_err(|late| lost(&late))?.map_err(|error| lost(&error))?;
-    let mut batches = Vec::new();
-    while let Some(batch) = timeout(FETCH_TIMEOUT, stream.next()).await.map_err(|late| lost(&late))? {
-        batches.push(batch.map_err(|error| lost(&error))?);
-    }
-    if let Some(stats) = location.partition_stats
-        && let Ok(expected) = u64::try_from(stats.num_rows)
-        && expected != rows(&batches)
-    {
-        return Err(lost(&format!("{} of {expected} rows came", rows(&batches))));
-    }
-    Ok(batches)
-}
-
-/// Whether the rows are the part's own.
-fn check(part: u32, expected: u64, batches: &[RecordBatch]) -> Result<(), String> {
-    for batch in batches {
-        let column = batch.column_by_name(PART).and_then(|column| column.as_primitive_opt::<UInt32Type>());
-        let Some(column) = column else {
-            return Err(format!("the result has no column `{PART}` of numbers"));
-        };
-        if let Some(other) = column.iter().find(|&index| index != Some(part)) {
-            return Err(format!("a row of part {other:?} came with part {part}"));
-        }
-    }
-    if rows(batches) == expected { Ok(()) } else { Err(format!("{} of {expected} rows came", rows(batches))) }
-}
-
-fn rows(batches: &[RecordBatch]) -> u64 {
-    batches.iter().map(|batch| batch.num_rows() as u64).sum()
 }
 
 /// An error with its causes, in one line.

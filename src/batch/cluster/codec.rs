@@ -15,7 +15,7 @@ use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConve
 use serde::{Deserialize, Serialize};
 
 use super::refusal;
-use crate::batch::scan::{Readers, Scan, ScanExec};
+use crate::batch::scan::{Check, Readers, Scan, ScanExec};
 use crate::batch::stamp::Stamp;
 
 /// What our nodes begin with. Ballista's begin with a protobuf field, which this cannot be.
@@ -58,33 +58,43 @@ impl Codec {
     fn decode_scan(&self, json: &[u8]) -> Result<Arc<dyn ExecutionPlan>> {
         let wire: Wire =
             serde_json::from_slice(json).map_err(|error| DataFusionError::External(error.into()))?;
+        // The plan is decoded between two signs of life: a digest of a large file takes too long for that.
+        let check = self.executor.clone().map(|executor| {
+            let readers = Arc::clone(&self.readers);
+            Check(Arc::new(move |scan: &Scan| executor.check_files(scan, &readers)))
+        });
         if let Some(executor) = &self.executor {
-            executor.check(&wire.scan, &self.readers)?;
+            executor.check_stamp(&wire.scan)?;
         }
-        let scan = wire.scan.with_readers(Arc::clone(&self.readers));
+        let scan = wire.scan.with(Arc::clone(&self.readers), check);
         Ok(Arc::new(ScanExec::new(Arc::new(scan), wire.columns)?))
     }
 }
 
 impl Holder {
-    /// Refuses work that this executor would do otherwise than the client expects.
-    fn check(&self, scan: &Scan, readers: &Readers) -> Result<()> {
+    /// Refuses work that this executor would answer otherwise than the client expects.
+    fn check_stamp(&self, scan: &Scan) -> Result<()> {
         let Self { address, stamp } = self;
-        let refuse = |message: String| Err(DataFusionError::Execution(refusal::wrap(&message)));
         if let Some(wanted) = scan.stamp.as_ref().filter(|wanted| *wanted != stamp) {
-            return refuse(format!(
+            return refuse(&format!(
                 "executor {address} answers with {stamp}, but the job wants {wanted}; start it with the same --model and the same files of the city"
             ));
         }
+        Ok(())
+    }
+
+    /// Refuses work on files that this executor has not, or has others of.
+    fn check_files(&self, scan: &Scan, readers: &Readers) -> Result<()> {
+        let address = &self.address;
         for table in &scan.tables {
             let file = table.file.display();
             match readers.has(table) {
                 Ok(true) => {}
                 Ok(false) => {
-                    return refuse(format!("executor {address} has another `{file}` than the client"));
+                    return refuse(&format!("executor {address} has another `{file}` than the client"));
                 }
                 Err(error) => {
-                    return refuse(format!(
+                    return refuse(&format!(
                         "executor {address}: {error}; the input must be where the client has it, on a file system that all share"
                     ));
                 }
@@ -92,6 +102,10 @@ impl Holder {
         }
         Ok(())
     }
+}
+
+fn refuse(message: &str) -> Result<()> {
+    Err(DataFusionError::Execution(refusal::wrap(message)))
 }
 
 /// A scan on the wire.

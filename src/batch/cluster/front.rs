@@ -8,11 +8,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
-use ballista_core::JobId;
+use ballista_core::ids::new_instance_id;
 use ballista_core::serde::protobuf as pb;
 use ballista_core::serde::protobuf::job_status::Status as JobState;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
-use ballista_scheduler::scheduler_server::SchedulerServer;
+use ballista_scheduler::scheduler_server::{JobIdGenerator, SchedulerServer};
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use futures_util::Stream;
 use tonic::metadata::MetadataMap;
@@ -24,6 +24,21 @@ pub(super) type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 const EXECUTORS: &str = "jiesu-executors";
 const THREADS: &str = "jiesu-threads";
 
+tokio::task_local! {
+    /// The id of the job that is being submitted.
+    static JOB: String;
+}
+
+/// Names jobs as the front says: Ballista tells the id only when a job ends, which is late for ending it.
+pub(super) struct Names;
+
+#[async_trait]
+impl JobIdGenerator for Names {
+    async fn next_id(&self) -> String {
+        JOB.try_with(Clone::clone).unwrap_or_else(|_| new_instance_id())
+    }
+}
+
 /// Who is there to work.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Crew {
@@ -34,7 +49,7 @@ pub(super) struct Crew {
 impl Crew {
     /// What a scheduler's answer says, if it is one of ours.
     pub(super) fn of(metadata: &MetadataMap) -> Option<Self> {
-        let number = |key| metadata.get(key)?.to_str().ok()?.parse().ok();
+        let number = |key: &str| -> Option<u32> { metadata.get(key)?.to_str().ok()?.parse().ok() };
         Some(Self { executors: number(EXECUTORS)?, threads: number(THREADS)? })
     }
 
@@ -65,7 +80,7 @@ impl Front {
 pub(super) struct Watched {
     states: Pin<Box<dyn Stream<Item = Result<pb::GetJobStatusResult, Status>> + Send>>,
     server: Server,
-    job: Option<JobId>,
+    job: Option<String>,
 }
 
 impl Stream for Watched {
@@ -73,9 +88,10 @@ impl Stream for Watched {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let next = self.states.as_mut().poll_next(context);
-        if let Poll::Ready(Some(Ok(pb::GetJobStatusResult { status: Some(status), .. }))) = &next {
-            let ended = matches!(status.status, Some(JobState::Successful(_) | JobState::Failed(_)));
-            self.job = (!ended).then(|| status.job_id.clone().into());
+        if let Poll::Ready(Some(Ok(pb::GetJobStatusResult { status: Some(status), .. }))) = &next
+            && let Some(JobState::Successful(_) | JobState::Failed(_)) = status.status
+        {
+            self.job = None;
         }
         next
     }
@@ -86,7 +102,7 @@ impl Drop for Watched {
         let Some(job) = self.job.take() else { return };
         let server = self.server.clone();
         tokio::spawn(async move {
-            if let Err(error) = server.cancel_job(job).await {
+            if let Err(error) = server.cancel_job(job.into()).await {
                 tracing::warn!(%error, "cannot end the job of a client that went away");
             }
         });
@@ -102,8 +118,11 @@ impl SchedulerGrpc for Front {
         request: Request<pb::ExecuteQueryParams>,
     ) -> Result<Response<Watched>, Status> {
         let crew = self.crew().await;
-        let response = SchedulerGrpc::execute_query_push(&self.server, request).await?;
-        let mut response = response.map(|states| Watched { states, server: self.server.clone(), job: None });
+        let job = new_instance_id();
+        let submission = SchedulerGrpc::execute_query_push(&self.server, request);
+        let response = JOB.scope(job.clone(), submission).await?;
+        let mut response =
+            response.map(|states| Watched { states, server: self.server.clone(), job: Some(job) });
         crew.write(response.metadata_mut());
         Ok(response)
     }

@@ -10,6 +10,7 @@
 mod client;
 mod codec;
 mod executor;
+mod fetch;
 mod front;
 mod refusal;
 mod scheduler;

@@ -15,7 +15,7 @@ use tonic::service::Routes;
 
 use super::MAX_MESSAGE;
 use super::codec::Codec;
-use super::front::{Front, Server};
+use super::front::{Front, Names, Server};
 use crate::batch::classify::Classify;
 
 /// Seconds without a sign of life after which an executor's tasks are given to others. A busy executor asks for work
@@ -26,7 +26,7 @@ const EXECUTOR_TIMEOUT: u64 = 20;
 const EXECUTOR_CHECK: u64 = 2;
 
 /// Seconds that results are kept for the client, if it does not say that it has them.
-const KEEP_RESULTS: u64 = 24 * 3600;
+const KEEP_RESULTS: u64 = 3600;
 
 /// Seconds that an ended job is remembered.
 const KEEP_JOBS: u64 = 60;
@@ -59,7 +59,7 @@ impl Scheduler {
     pub async fn bind(listen: SocketAddr) -> std::io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
-        let megabytes = u32::try_from(MAX_MESSAGE).unwrap_or(u32::MAX);
+        let max_message = u32::try_from(MAX_MESSAGE).unwrap_or(u32::MAX);
         let config = SchedulerConfig {
             bind_host: address.ip().to_string(),
             bind_port: address.port(),
@@ -69,8 +69,9 @@ impl Scheduler {
             no_executors_grace_period_seconds: WAIT_FOR_EXECUTORS,
             finished_job_data_clean_up_interval_seconds: KEEP_RESULTS,
             finished_job_state_clean_up_interval_seconds: KEEP_JOBS,
-            grpc_server_max_decoding_message_size: megabytes,
-            grpc_server_max_encoding_message_size: megabytes,
+            grpc_server_max_decoding_message_size: max_message,
+            grpc_server_max_encoding_message_size: max_message,
+            job_id_generator: Some(Arc::new(Names)),
             override_physical_codec: Some(Arc::new(Codec::lenient(Arc::new(
                 Classify::stand_in().into_function(),
             )))),

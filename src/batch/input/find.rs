@@ -1,6 +1,9 @@
 //! From what was typed to files: a file, a folder with all below it, a pattern such as `2025-*.csv`.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+
+use glob::MatchOptions;
 
 use super::{InputError, remote};
 
@@ -30,12 +33,13 @@ pub fn find(
     is_own: impl Fn(&Path) -> bool,
 ) -> Result<Vec<InputFile>, InputError> {
     let mut files: Vec<InputFile> = Vec::new();
+    let mut seen = HashSet::new();
     for input in inputs {
         let path = Path::new(input);
         let mut found = if remote::is_remote(input) {
             remote::copy(input, copies)?
         } else if path.is_dir() {
-            in_folder(path)?
+            in_folder(path, &mut HashSet::new())?
         } else if path.exists() || !input.contains(['*', '?', '[']) {
             // What is not there is told when it is read.
             vec![path.to_owned()]
@@ -50,7 +54,8 @@ pub fn find(
         }
         for file in found {
             let name = remote::name(&file, copies).unwrap_or_else(|| file.display().to_string());
-            if !files.iter().any(|known| known.path == file) {
+            // One file may be named in several ways.
+            if seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())) {
                 files.push(InputFile { name, path: file });
             }
         }
@@ -65,8 +70,12 @@ pub(super) fn has_extension(file: &Path, extensions: &[&str]) -> bool {
 }
 
 /// Files below a folder that can be read, without hidden ones and those that a spreadsheet keeps while it is open.
-fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, InputError> {
+fn in_folder(folder: &Path, seen: &mut HashSet<PathBuf>) -> Result<Vec<PathBuf>, InputError> {
     let io = |source| InputError::Io { path: folder.to_owned(), source };
+    // A link may lead back to where it lies.
+    if !seen.insert(folder.canonicalize().map_err(io)?) {
+        return Ok(Vec::new());
+    }
     let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
         .map_err(io)?;
@@ -78,7 +87,7 @@ fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, InputError> {
             continue;
         }
         if entry.is_dir() {
-            files.extend(in_folder(&entry)?);
+            files.extend(in_folder(&entry, seen)?);
         } else if has_extension(&entry, EXTENSIONS) {
             files.push(entry);
         }
@@ -88,7 +97,8 @@ fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, InputError> {
 
 fn matching(pattern: &str) -> Result<Vec<PathBuf>, InputError> {
     let wrong = |problem: String| InputError::Pattern { pattern: pattern.to_owned(), problem };
-    let paths = glob::glob(pattern).map_err(|error| wrong(error.to_string()))?;
+    let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
+    let paths = glob::glob_with(pattern, options).map_err(|error| wrong(error.to_string()))?;
     let mut files: Vec<PathBuf> =
         paths.collect::<Result<_, _>>().map_err(|error| wrong(error.to_string()))?;
     files.retain(|path| path.is_file());
@@ -117,7 +127,10 @@ mod tests {
             relative.map(|file| file.display().to_string()).collect::<Vec<_>>()
         };
         assert_eq!(names(&[""]), ["a.XLSX", "b.csv", "sub/c.parquet"]);
-        assert_eq!(names(&["*.csv", "b.csv"]), ["b.csv"]);
+        assert_eq!(names(&["*.csv", "b.csv", "sub/../b.csv"]), ["b.csv"]);
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(".", folder.path().join("loop")).unwrap();
+        assert_eq!(names(&[""]), ["a.XLSX", "b.csv", "sub/c.parquet"]);
         assert_eq!(names(&["out.csv"]), ["out.csv"], "what is named is meant");
         let error = find(&inputs(&["*.doc"]), Path::new("copies"), own).unwrap_err().to_string();
         assert!(error.contains("holds no file that can be read; it may be .csv"), "{error}");

@@ -1,5 +1,6 @@
 //! The input of a job: which files, what they are, and which of their columns hold what.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ mod remote;
 
 pub use columns::{NamedColumns, Roles};
 pub use find::{InputFile, find};
+pub(super) use remote::is_remote;
 
 use super::json_field::{is_json, with_json};
 use crate::rows::{self, Layout, ReadError, Source};
@@ -138,8 +140,8 @@ pub enum InputError {
 pub struct Inputs {
     /// Tables that have rows.
     pub tables: Vec<InputTable>,
-    /// Files without a row.
-    pub empty: Vec<String>,
+    /// Why each file without a row and each sheet without words is left out.
+    pub left_out: Vec<String>,
 }
 
 impl Inputs {
@@ -152,11 +154,11 @@ impl Inputs {
         named: &NamedColumns,
         mut seen: impl FnMut(&InputFile),
     ) -> Result<Self, InputError> {
-        let mut inputs = Self { tables: Vec::new(), empty: Vec::new() };
+        let mut inputs = Self { tables: Vec::new(), left_out: Vec::new() };
         for file in files {
-            let tables = survey(file, named)?;
+            let tables = survey(file, named, &mut inputs.left_out)?;
             if tables.is_empty() {
-                inputs.empty.push(file.name.clone());
+                inputs.left_out.push(format!("`{}` has no rows", file.name));
             }
             inputs.tables.extend(tables);
             seen(file);
@@ -170,7 +172,11 @@ impl Inputs {
     }
 }
 
-fn survey(input: &InputFile, named: &NamedColumns) -> Result<Vec<InputTable>, InputError> {
+fn survey(
+    input: &InputFile,
+    named: &NamedColumns,
+    left_out: &mut Vec<String>,
+) -> Result<Vec<InputTable>, InputError> {
     let file = input.path.as_path();
     let sha256 = rows::digest(file)?;
     let known = if find::has_extension(file, &["parquet"]) {
@@ -181,21 +187,29 @@ fn survey(input: &InputFile, named: &NamedColumns) -> Result<Vec<InputTable>, In
             .map(|survey| (Content::Rows(survey.source.layout), fields(&survey.columns), survey.rows))
             .collect()
     };
-    let with_rows = known.into_iter().filter(|(_, _, rows)| *rows > 0);
-    with_rows
-        .map(|(content, fields, rows)| {
-            let roles = Roles::find(file, &fields, named)?;
-            Ok(InputTable {
-                name: input.name.clone(),
-                file: file.to_owned(),
-                content,
-                fields,
-                roles,
-                rows,
-                sha256: sha256.clone(),
-            })
-        })
-        .collect()
+    let with_rows: Vec<_> = known.into_iter().filter(|(_, _, rows)| *rows > 0).collect();
+    let several = with_rows.len() > 1;
+    let found = with_rows.into_iter().map(|(content, fields, rows)| {
+        let name = match &content {
+            Content::Rows(Layout::Sheet { name }) if several => format!("{}#{name}", input.name),
+            Content::Rows(_) | Content::Parquet => input.name.clone(),
+        };
+        let roles = Roles::find(Path::new(&name), &fields, named)?;
+        let (file, sha256) = (file.to_owned(), sha256.clone());
+        Ok(InputTable { name, file, content, fields, roles, rows, sha256 })
+    });
+    let mut found: Vec<Result<InputTable, InputError>> = found.collect();
+    if found.iter().any(Result::is_ok) {
+        // Beside a sheet of records stand others: explanations, lists to choose from.
+        found.retain(|table| match table {
+            Ok(_) => true,
+            Err(error) => {
+                left_out.push(error.to_string().lines().next().unwrap_or_default().to_owned());
+                false
+            }
+        });
+    }
+    found.into_iter().collect()
 }
 
 fn fields(columns: &[rows::Column]) -> Fields {
@@ -212,7 +226,20 @@ fn parquet(file: &Path) -> Result<(Content, Fields, u64), InputError> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(opened)
         .map_err(|source| InputError::Parquet { file: file.to_owned(), source })?;
     let rows = reader.metadata().file_metadata().num_rows();
-    Ok((Content::Parquet, reader.schema().fields().clone(), rows.unsigned_abs()))
+    Ok((Content::Parquet, distinct(reader.schema().fields()), rows.unsigned_abs()))
+}
+
+/// The fields, those with a name that stood before renamed as a spreadsheet would.
+fn distinct(fields: &Fields) -> Fields {
+    let mut names = HashSet::new();
+    let fields = fields.iter().map(|field| {
+        let numbered = (2..).map(|number| format!("{}_{number}", field.name()));
+        let free = std::iter::once(field.name().clone()).chain(numbered).find(|name| !names.contains(name));
+        let name = free.unwrap_or_default();
+        names.insert(name.clone());
+        field.as_ref().clone().with_name(name)
+    });
+    fields.collect()
 }
 
 impl InputTable {

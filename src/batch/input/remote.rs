@@ -12,7 +12,7 @@ use super::InputError;
 const SCHEME: &str = "s3://";
 
 /// Whether an input is in an object store.
-pub(super) fn is_remote(input: &str) -> bool {
+pub(in crate::batch) fn is_remote(input: &str) -> bool {
     input.starts_with(SCHEME)
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::OutputError;
+use crate::whole_file::sync_folder;
 
 /// How many bytes are gathered before the system is asked to write them.
 const BUFFER: usize = 256 * 1024;
@@ -108,16 +109,6 @@ impl Drop for Aside {
             let _ = fs::remove_file(&self.beside);
         }
     }
-}
-
-/// Brings the names in the file's folder to the disk: without this a crash may undo the renaming.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    if cfg!(not(unix)) {
-        // Elsewhere a folder cannot be opened as a file.
-        return Ok(());
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

@@ -50,6 +50,10 @@ impl Part {
 
 /// Rows as JSON objects, one a cell.
 pub(in crate::batch) fn objects(batch: &RecordBatch) -> Result<StringArray, ArrowError> {
+    // Some types have no form in JSON: that is nobody's trouble as long as there is no row.
+    if batch.num_rows() == 0 {
+        return Ok(StringArray::new_null(0));
+    }
     let mut objects = Objects::new(batch.schema_ref());
     let arrays = cell::plain(batch)?;
     let mut columns = cell::columns(batch.schema_ref(), &arrays)?;

@@ -31,6 +31,9 @@ pub(super) const INPUT_FILE: &str = "input_file";
 /// The line, or the row of a sheet or a Parquet file, counted from 1.
 pub(super) const INPUT_LINE: &str = "input_line";
 
+/// What stands before the name of a column that is called like one of ours.
+const ORIGINAL: &str = "original_";
+
 /// Columns that the output has not, under names that no file has.
 pub(super) const PART: &str = "jiesu:part";
 pub(super) const TEXT: &str = "jiesu:text";
@@ -43,6 +46,18 @@ pub(super) const BROKEN: &str = "jiesu:broken";
 pub(super) const RAW: &str = "jiesu:raw";
 /// Its bytes, hexadecimal, where the text does not tell them all.
 pub(super) const BYTES: &str = "jiesu:bytes";
+
+/// Looks at a scan before it is read.
+#[cfg(feature = "cluster")]
+#[derive(Clone)]
+pub(super) struct Check(pub(super) Arc<dyn Fn(&Scan) -> datafusion::common::Result<()> + Send + Sync>);
+
+#[cfg(feature = "cluster")]
+impl std::fmt::Debug for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Check")
+    }
+}
 
 /// What a job reads; it can travel to another machine.
 #[derive(Debug, Serialize, Deserialize)]
@@ -57,6 +72,10 @@ pub struct Scan {
     carried: usize,
     /// What must answer the rows; none if that is all the same.
     pub(super) stamp: Option<Stamp>,
+    /// What is looked at before a part is read.
+    #[cfg(feature = "cluster")]
+    #[serde(skip)]
+    check: Option<Check>,
     /// Readers that the parts hand on.
     #[serde(skip)]
     readers: Arc<Readers>,
@@ -80,6 +99,8 @@ impl Scan {
             schema: Arc::new(Schema::new(fields)),
             carried,
             stamp: None,
+            #[cfg(feature = "cluster")]
+            check: None,
             readers: Arc::default(),
         }
     }
@@ -99,14 +120,15 @@ impl Scan {
             schema: Arc::clone(&self.schema),
             carried: self.carried,
             stamp: Some(stamp.clone()),
+            check: None,
             readers: Arc::clone(&self.readers),
         })
     }
 
-    /// The same scan, whose parts hand on these readers.
+    /// The same scan, whose parts hand on these readers, and are read if `check` finds nothing wrong.
     #[cfg(feature = "cluster")]
-    pub(super) fn with_readers(self, readers: Arc<Readers>) -> Self {
-        Self { readers, ..self }
+    pub(super) fn with(self, readers: Arc<Readers>, check: Option<Check>) -> Self {
+        Self { readers, check, ..self }
     }
 
     /// The schema of the batches.
@@ -144,10 +166,14 @@ fn carried(tables: &[InputTable]) -> Vec<Field> {
     fields
 }
 
-/// What a column of the input is called in the output.
+/// What a column of the input is called in the output. No two names become one: what was renamed once is renamed again.
 pub(super) fn carried_name(name: &str) -> String {
-    let own = [REQUEST_ID, INPUT_FILE, INPUT_LINE].contains(&name);
-    if own || classify::is_column(name) { format!("original_{name}") } else { name.to_owned() }
+    let mut plain = name;
+    while let Some(rest) = plain.strip_prefix(ORIGINAL) {
+        plain = rest;
+    }
+    let own = [REQUEST_ID, INPUT_FILE, INPUT_LINE].contains(&plain);
+    if own || classify::is_column(plain) { format!("{ORIGINAL}{name}") } else { name.to_owned() }
 }
 
 #[cfg(test)]
@@ -191,6 +217,14 @@ mod tests {
             ("original_category", DataType::Utf8),
         ];
         assert_eq!(columns, expected.map(|(name, data_type)| (name.to_owned(), data_type, false)));
+    }
+
+    #[test]
+    fn no_two_columns_get_one_name() {
+        assert_eq!(carried_name("区"), "区");
+        assert_eq!(carried_name("original_区"), "original_区");
+        assert_eq!(carried_name("category"), "original_category");
+        assert_eq!(carried_name("original_category"), "original_original_category");
     }
 
     #[test]

@@ -8,11 +8,15 @@ use datafusion::arrow::array::{StringArray, UInt64Array};
 use datafusion::arrow::error::ArrowError;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use datafusion::parquet::errors::ParquetError;
+use datafusion::parquet::file::metadata::RowGroupMetaData;
 
 use super::part::Slice;
-use super::reader::{MAX_BATCH_ROWS, ScanError};
+use super::reader::ScanError;
 use super::table::TableRows;
 use crate::batch::input::InputTable;
+
+/// Rows that are read at once: even long texts take little room then.
+const BATCH_ROWS: usize = 1024;
 
 /// Why rows of a Parquet file cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +24,22 @@ use crate::batch::input::InputTable;
 pub(super) struct PartError {
     file: PathBuf,
     source: ParquetError,
+}
+
+/// The row groups that a slice lies in, and how many rows stand before the first of them.
+fn row_groups(groups: &[RowGroupMetaData], slice: &Slice) -> (Vec<usize>, u64) {
+    let (mut start, mut skipped) = (0, 0);
+    let mut own = Vec::new();
+    for (group, metadata) in groups.iter().enumerate() {
+        let end = start + metadata.num_rows().unsigned_abs();
+        if end <= slice.first_row {
+            skipped = end;
+        } else if start < slice.first_row + slice.rows {
+            own.push(group);
+        }
+        start = end;
+    }
+    (own, skipped)
 }
 
 /// Gives the rows of a slice, until nobody wants more; says whether somebody does.
@@ -33,9 +53,11 @@ pub(super) fn read(
     let file = File::open(&table.file).map_err(|error| wrong(error.into()))?;
     let batches = ParquetRecordBatchReaderBuilder::try_new(file)
         .and_then(|reader| {
+            let (groups, skipped) = row_groups(reader.metadata().row_groups(), slice);
             reader
-                .with_batch_size(MAX_BATCH_ROWS)
-                .with_offset(slice.first_row as usize)
+                .with_row_groups(groups)
+                .with_batch_size(BATCH_ROWS)
+                .with_offset((slice.first_row - skipped) as usize)
                 .with_limit(slice.rows as usize)
                 .build()
         })

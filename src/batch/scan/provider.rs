@@ -127,6 +127,10 @@ impl ExecutionPlan for ScanExec {
             let Some(part) = scan.parts.get(partition) else {
                 return internal_err!("there is no part {partition}");
             };
+            #[cfg(feature = "cluster")]
+            if let Some(check) = &scan.check {
+                (check.0)(&scan)?;
+            }
             let give = |batch: datafusion::arrow::record_batch::RecordBatch| {
                 let batch = match &projection {
                     Some(columns) => batch.project(columns).map_err(DataFusionError::from),

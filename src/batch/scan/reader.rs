@@ -13,7 +13,7 @@ use super::{Part, Scan, TEXT, parquet};
 use crate::rows::{self, Entry, Layout, ReadError, Source};
 
 /// Most rows of a batch.
-pub(super) const MAX_BATCH_ROWS: usize = 4096;
+const MAX_BATCH_ROWS: usize = 4096;
 /// Most bytes of words of a batch: its requests take some twenty times as much.
 const MAX_BATCH_BYTES: usize = 1 << 20;
 

@@ -36,11 +36,11 @@ pub(super) fn to_batch(
     rows: &TableRows,
 ) -> Result<RecordBatch, ArrowError> {
     let count = rows.lines.len();
-    let place =
-        |name: &str| table.fields.iter().position(|own| carried_name(own.name()) == carried_name(name));
+    let place = |name: &str| table.fields.iter().position(|own| own.name() == name);
+    let source = |name: &str| table.fields.iter().position(|own| carried_name(own.name()) == name);
     let mut columns = Vec::with_capacity(scan.schema().fields().len());
     for field in scan.carried() {
-        columns.push(match place(field.name()) {
+        columns.push(match source(field.name()) {
             Some(place) => carried(&rows.columns[place], &table.fields[place], field)?,
             None => new_null_array(field.data_type(), count),
         });
