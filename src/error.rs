@@ -101,14 +101,6 @@ pub enum Error {
     Panicked,
 }
 
-/// An error and its causes, each said once: many errors name their cause themselves.
-pub fn explain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.map(ToString::to_string).fold(error.to_string(), |said, cause| {
-        if said.contains(&cause) { said } else { format!("{said}: {cause}") }
-    })
-}
-
 /// The kinds of outcome that a caller can tell apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {

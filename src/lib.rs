@@ -53,6 +53,7 @@ pub mod eval;
 pub mod fault;
 pub mod label;
 pub mod live;
+pub mod message;
 pub mod metrics;
 pub mod pb;
 pub mod pipeline;

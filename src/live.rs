@@ -13,7 +13,8 @@ use crate::assessment::{Assessment, Degradation};
 use crate::city::City;
 use crate::classifier::SequenceClassifier;
 use crate::encoder::Threads;
-use crate::error::{Error, Result, explain};
+use crate::error::{Error, Result};
+use crate::message::explain;
 use crate::pipeline::{Assess, CitizenRequest, Pipeline};
 
 /// What a model that works can answer.

@@ -7,7 +7,7 @@ use clap::Parser;
 
 use jiesu::cli::Cli;
 use jiesu::command;
-use jiesu::error::explain;
+use jiesu::message::explain;
 use mimalloc::MiMalloc;
 
 /// candle allocates a buffer an operation; the system's allocator would map and unmap each of them.

@@ -1,5 +1,6 @@
 //! A scheduler, executors and `jiesu batch --cluster` as processes, over real sockets.
 #![cfg(feature = "cluster")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -18,12 +19,9 @@ struct Process {
 }
 
 impl Process {
-    fn start(place: &TempDir, arguments: &[&str]) -> Self {
-        let mut child = jiesu(place, arguments)
-            .env("RUST_LOG", "info,ballista_scheduler=off")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+    fn start(mut command: Command) -> Self {
+        let mut child =
+            command.env("RUST_LOG", "info,ballista_scheduler=off").stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         while !line.contains("address=") {
@@ -56,14 +54,15 @@ fn jiesu(place: &TempDir, arguments: &[&str]) -> Command {
 }
 
 fn scheduler(place: &TempDir) -> Process {
-    Process::start(place, &["cluster", "scheduler", "--listen", "127.0.0.1:0"])
+    Process::start(jiesu(place, &["cluster", "scheduler", "--listen", "127.0.0.1:0"]))
 }
 
+/// An executor that stands in another folder than the client.
 fn executor(place: &TempDir, scheduler: &Process, model: &str) -> Process {
-    Process::start(
-        place,
-        &["--threads", "1", "cluster", "executor", "--scheduler", &scheduler.address, "--model", model],
-    )
+    let arguments = ["--threads", "1", "cluster", "executor", "--scheduler", &scheduler.address, "--model"];
+    let mut command = jiesu(place, &arguments);
+    command.arg(place.path().join(model)).current_dir(std::env::temp_dir());
+    Process::start(command)
 }
 
 /// A folder with a tiny model and an export of `rows` rows.
@@ -111,10 +110,12 @@ fn a_killed_executor_costs_no_row() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    while fs::read_dir(place.path().join("cluster.csv.parts")).map_or(0, Iterator::count) < 5 {
+    let files = || fs::read_dir(place.path().join("cluster.csv.parts")).map_or(0, Iterator::count);
+    while files() < 5 {
         std::thread::sleep(Duration::from_millis(5));
     }
     first.kill();
+    assert!(files() < 50, "it had nothing left to do");
     let _second = executor(&place, &scheduler, "model");
     let output = job.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", told(&output));

@@ -36,11 +36,17 @@ pub async fn run(
 ) -> Result<(), BatchError> {
     let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
     let plan = plan(&context, &job.scan, function).await?;
-    // While the next part is answered, the one before is brought to the disk.
+    let mut parts = job.missing().into_iter().map(|part| Ok((part, answers(&plan, part, &context)?)));
+    // While a part is written the next is answered already, and the one before is brought to the disk: what one thread
+    // does at the edges of a batch does not keep the others waiting.
+    let mut next: Option<Result<_, DataFusionError>> = parts.next();
     let mut before: Option<Writer> = None;
-    for part in job.missing() {
-        let answers = answers(&plan, part, &context)?;
-        let written = answer_part(job, part, answers, &mut before, &mut seen).await;
+    while let Some(part) = next.take() {
+        next = parts.next();
+        let written = match part {
+            Ok((part, answers)) => answer_part(job, part, answers, &mut before, &mut seen).await,
+            Err(error) => Err(error.into()),
+        };
         // Whatever became of this part, the one before counts.
         if let Some(before) = before.take() {
             job.keep(joined(before).await?)?;

@@ -18,7 +18,6 @@ use super::output::{OutputFormat, Written};
 use super::scan::{Part, Scan};
 use super::stamp::Stamp;
 use super::tally::Tally;
-use crate::rows;
 use crate::whole_file;
 
 /// The file's name.
@@ -185,7 +184,7 @@ impl Manifest {
     }
 
     /// Begins a job; what the folder holds is discarded.
-    pub(super) fn begin(folder: &Path, job: JobRecord) -> Result<Self, ManifestError> {
+    pub(super) fn begin(folder: &Path, job: &JobRecord) -> Result<Self, ManifestError> {
         let lock = lock(folder)?;
         let io = |source| ManifestError::Io { path: folder.to_owned(), source };
         for entry in std::fs::read_dir(folder).map_err(io)? {
@@ -194,7 +193,7 @@ impl Manifest {
                 std::fs::remove_file(path).map_err(io)?;
             }
         }
-        write(folder, &job, &[])?;
+        write(folder, job, &[])?;
         Self::read(folder, lock)
     }
 
@@ -236,23 +235,21 @@ impl Manifest {
     /// from now on.
     pub(super) fn revise(
         self,
-        job: JobRecord,
+        job: &JobRecord,
         keep: impl Fn(&PartRecord) -> bool,
         extension: &str,
     ) -> Result<Self, ManifestError> {
         let is_whole = |part: &PartRecord| {
-            let same = |path: PathBuf, written: &Written| {
-                rows::digest(&path).is_ok_and(|digest| digest == written.sha256)
-            };
-            same(self.output(part.index, extension), &part.output)
-                && part.rejects.as_ref().is_none_or(|written| same(self.rejects(part.index), written))
+            let rejects = self.rejects(part.index);
+            part.output.is_at(&self.output(part.index, extension))
+                && part.rejects.as_ref().is_none_or(|written| written.is_at(&rejects))
         };
         let kept: Vec<PartRecord> =
             self.parts.values().filter(|part| keep(part) && is_whole(part)).cloned().collect();
-        if job == self.job && kept.len() == self.parts.len() {
+        if *job == self.job && kept.len() == self.parts.len() {
             return Ok(self);
         }
-        write(&self.folder, &job, &kept)?;
+        write(&self.folder, job, &kept)?;
         Self::read(&self.folder, self.lock)
     }
 
@@ -326,7 +323,7 @@ mod tests {
     #[test]
     fn a_line_that_was_cut_off_is_as_if_it_had_not_been_written() {
         let folder = tempfile::tempdir().unwrap();
-        let mut manifest = Manifest::begin(folder.path(), job("a")).unwrap();
+        let mut manifest = Manifest::begin(folder.path(), &job("a")).unwrap();
         manifest.finish(finished(&manifest, 0, "路灯")).unwrap();
         drop(manifest);
         let path = folder.path().join(NAME);
@@ -343,12 +340,12 @@ mod tests {
     #[test]
     fn a_part_whose_file_is_not_what_was_written_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
-        let mut manifest = Manifest::begin(folder.path(), job("a")).unwrap();
+        let mut manifest = Manifest::begin(folder.path(), &job("a")).unwrap();
         for part in 0..3 {
             manifest.finish(finished(&manifest, part, "路灯")).unwrap();
         }
         std::fs::write(manifest.output(1, "csv"), "路").unwrap();
-        let manifest = manifest.revise(job("b"), |part| part.index != 2, "csv").unwrap();
+        let manifest = manifest.revise(&job("b"), |part| part.index != 2, "csv").unwrap();
         assert_eq!(manifest.parts.keys().collect::<Vec<_>>(), [&0]);
         assert_eq!(manifest.job, job("b"));
     }
@@ -356,9 +353,9 @@ mod tests {
     #[test]
     fn two_runs_do_not_share_a_folder() {
         let folder = tempfile::tempdir().unwrap();
-        let _held = Manifest::begin(folder.path(), job("a")).unwrap();
+        let _held = Manifest::begin(folder.path(), &job("a")).unwrap();
         assert!(matches!(Manifest::open(folder.path()), Err(ManifestError::Locked { .. })));
-        assert!(matches!(Manifest::begin(folder.path(), job("a")), Err(ManifestError::Locked { .. })));
+        assert!(matches!(Manifest::begin(folder.path(), &job("a")), Err(ManifestError::Locked { .. })));
     }
 
     #[test]

@@ -97,8 +97,8 @@ impl Layout {
         };
         let answer = column(ANSWER)?.as_struct();
         let problems = problems(column(BROKEN)?.as_string(), answer);
-        let is_answered =
-            BooleanArray::from_iter((0..batch.num_rows()).map(|row| Some(problems.is_null(row))));
+        let is_answered: BooleanArray =
+            (0..batch.num_rows()).map(|row| Some(problems.is_null(row))).collect();
         let of_output = |(place, field): (usize, &Arc<Field>)| match answer.column_by_name(field.name()) {
             Some(column) if place >= self.kept => Ok(column),
             Some(_) | None => column(field.name()),
@@ -150,7 +150,7 @@ pub(super) fn rejected(batch: &RecordBatch) -> u64 {
 
 /// What is wrong with each row: itself, or its words.
 fn problems(broken: &StringArray, answer: &StructArray) -> StringArray {
-    let of_words = answer.column_by_name(classify::PROBLEM).map(|column| column.as_string::<i32>());
+    let of_words = answer.column_by_name(classify::PROBLEM).map(AsArray::as_string::<i32>);
     let problem = |row| {
         let of_words = || of_words.filter(|words| words.is_valid(row)).map(|words| words.value(row));
         if broken.is_valid(row) { Some(broken.value(row)) } else { of_words() }

@@ -67,9 +67,12 @@ struct FileFunction {
 
 impl TableFunctionImpl for FileFunction {
     fn call_with_args(&self, args: TableFunctionArgs) -> Result<Arc<dyn TableProvider>> {
-        let words = |arg: &Expr| match arg {
-            Expr::Literal(ScalarValue::Utf8(Some(words)), _) => Ok(words.clone()),
-            other => plan_err!("`{other}` is no text in single quotes"),
+        let words = |arg: &Expr| {
+            if let Expr::Literal(ScalarValue::Utf8(Some(words)), _) = arg {
+                Ok(words.clone())
+            } else {
+                plan_err!("`{arg}` is no text in single quotes")
+            }
         };
         let words = args.exprs().iter().map(words).collect::<Result<Vec<_>>>()?;
         let (file, text) = match words.as_slice() {

@@ -8,6 +8,8 @@ use datafusion::arrow::record_batch::RecordBatch;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
+use super::classify::UNKNOWN_AREA;
+
 /// Most labels of before that are counted one by one; a column of free text would have as many as there are rows.
 const MAX_LABELS: usize = 500;
 /// Most reasons of rejects that are.
@@ -42,7 +44,7 @@ pub struct Tally {
 impl Tally {
     /// Counts rows that have an answer; `labels` are those that they had before.
     pub(super) fn count(&mut self, answered: &RecordBatch, labels: &StringArray) {
-        let column = |name: &str| answered.column_by_name(name).map(|column| column.as_string::<i32>());
+        let column = |name: &str| answered.column_by_name(name).map(AsArray::as_string::<i32>);
         let cell = |name: &str, row: usize| {
             column(name).filter(|column| column.is_valid(row)).map(|column| column.value(row))
         };
@@ -50,7 +52,7 @@ impl Tally {
         for row in 0..answered.num_rows() {
             self.accepted += u64::from(cell("decision", row) == Some("accept"));
             self.unknown_areas +=
-                u64::from(cell("notes", row).is_some_and(|notes| notes.contains("area_unknown")));
+                u64::from(cell("notes", row).is_some_and(|notes| notes.contains(UNKNOWN_AREA)));
             let category = cell("category_name", row).unwrap_or_default();
             add(&mut self.categories, category, 1);
             add(&mut self.leads, cell("lead_name", row).unwrap_or_default(), 1);

@@ -17,6 +17,7 @@ Every row comes out exactly once: in OUTPUT, or in OUTPUT.rejects.jsonl with fil
 in OUTPUT.summary.json. A run that was stopped goes on with `--resume`, and writes the same bytes.
 
 Exit status: 0 every row was answered, 1 some were rejected, 2 the run did not end, 130 it was interrupted.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that is typed")]
 pub struct BatchArgs {
     /// Files (.csv, .tsv, .jsonl, .ndjson, .xlsx, .xlsm, .parquet), folders of such, or patterns.
     #[arg(value_name = "INPUT", required = true)]

@@ -28,7 +28,8 @@ pub enum ClusterCommand {
 /// Arguments of `jiesu cluster scheduler`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "No port of a cluster asks for a password or speaks TLS: keep it on a network of its own."
+    after_help = "No port of a cluster asks for a password or speaks TLS, and whoever reaches one can have executors read files:
+keep it on a network of its own."
 )]
 pub struct SchedulerArgs {
     /// Address that clients and executors connect to.
@@ -38,10 +39,9 @@ pub struct SchedulerArgs {
 
 /// Arguments of `jiesu cluster executor`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "`--threads` is how many threads compute; by default one part is in hand at a time, and all threads work on it.
-No port of a cluster asks for a password or speaks TLS: keep it on a network of its own."
-)]
+#[command(after_help = "One part is in hand at a time, and all threads (`--threads`) work on it.
+No port of a cluster asks for a password or speaks TLS, and whoever reaches one can have executors read files:
+keep it on a network of its own.")]
 pub struct ExecutorArgs {
     /// The scheduler.
     #[arg(long, value_name = "URL")]

@@ -29,6 +29,7 @@ pub(super) fn run(args: &BatchArgs) -> anyhow::Result<ExitCode> {
     }
     let inputs = survey(args, &paths)?;
     if args.dry_run {
+        paths.remove_copies()?;
         return Ok(ExitCode::SUCCESS);
     }
     let pipeline = load::pipeline(&args.model)?;

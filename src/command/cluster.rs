@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::load;
@@ -13,9 +13,7 @@ use crate::batch::{Classify, Stamp};
 use crate::cli::cluster::{ClusterArgs, ClusterCommand, ExecutorArgs, SchedulerArgs};
 
 /// What is logged unless `RUST_LOG` says otherwise: Ballista tells each turn of its loops.
-const LOGGED: &str = "info,ballista_core=off,ballista_executor=off,ballista_scheduler=warn";
-/// Parts that an executor has in hand at once: all threads work on one.
-const PARTS_AT_ONCE: usize = 1;
+const LOGGED: &str = "info,ballista_core=off,ballista_executor=off,ballista_scheduler=warn,ballista_scheduler::state::executor_manager=off";
 
 pub(super) fn run(args: &ClusterArgs) -> anyhow::Result<ExitCode> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| LOGGED.into());
@@ -42,11 +40,17 @@ async fn schedule(args: &SchedulerArgs) -> anyhow::Result<()> {
 }
 
 async fn execute(args: &ExecutorArgs) -> anyhow::Result<()> {
+    if args.listen.ip().is_loopback() && !args.scheduler.is_loopback() {
+        bail!(
+            "{} is reached from this machine alone, but the scheduler {} is on another\nhint: `--listen ADDRESS:0`, with an address of this machine that clients reach",
+            args.listen,
+            args.scheduler
+        );
+    }
     let pipeline = load::pipeline(&args.model)?;
     let options = ExecutorOptions {
         cluster: args.scheduler.clone(),
         listen: args.listen,
-        threads: PARTS_AT_ONCE,
         work_dir: args.work_dir.clone(),
         stamp: Stamp::new(&pipeline, &args.model.city.files())?,
     };

@@ -13,6 +13,7 @@ use crate::classifier::{Classification, DecisionRule, HeadConfig, Problem, Seque
 use crate::cli::evaluate::EvaluateArgs;
 use crate::eval::{Channel, Columns, EvaluateError, Figures, LabelledRows, Report, evaluate};
 use crate::label::LabelSet;
+use crate::message::quoted;
 use crate::pipeline::Pipeline;
 use crate::request::RequestText;
 use crate::taxonomy::{LabelSystem, Taxonomy};
@@ -233,10 +234,6 @@ fn warn_of_unknown_labels(figures: &Figures, target: &Target<'_>) {
         figures.rows,
         shown.join(", ")
     );
-}
-
-fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Without a model, or where it fails, risk rules and the directory's rules still answer; see [`Pipeline::by_rules`].
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,9 @@ use crate::assessment::{
     AreaReference, Assessment, Degradation, Evidence, EvidenceTarget, FiredRule, Label, RiskAlarm,
 };
 use crate::city::City;
-use crate::classifier::{Classification, ClassifierInput, EvidenceSpan, SequenceClassifier};
+use crate::classifier::{
+    Classification, ClassifierInput, EvidenceSpan, HeadConfig, SequenceClassifier, ranked,
+};
 use crate::dispatch::{
     Area, AreaSource, Aspect, Directory, DispatchInput, Facts, Placement, Policy, Rule, Suggestion, suggest,
 };
@@ -73,6 +76,8 @@ pub trait Assess: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Pipeline {
     model: Option<Arc<SequenceClassifier>>,
+    /// What the labels of each head stand for, by the head's name; without a probability yet.
+    meanings: HashMap<String, Vec<Option<Label>>>,
     city: City,
 }
 
@@ -83,13 +88,14 @@ impl Pipeline {
     /// If the model has no category head, or a label that the taxonomy or the directory does not know.
     pub fn new(model: impl Into<Arc<SequenceClassifier>>, city: City) -> Result<Self> {
         let model = model.into();
-        check::labels(&model, Terms { taxonomy: &city.taxonomy, directory: Some(&city.directory) })?;
-        Ok(Self { model: Some(model), city })
+        let terms = Terms { taxonomy: &city.taxonomy, directory: Some(&city.directory) };
+        check::labels(&model, terms)?;
+        Ok(Self { meanings: meanings(&model, terms), model: Some(model), city })
     }
 
     /// A pipeline that answers by rules alone until there is a model.
     pub fn without_model(city: City) -> Self {
-        Self { model: None, city }
+        Self { model: None, meanings: HashMap::new(), city }
     }
 
     /// The model, if there is one.
@@ -290,7 +296,7 @@ impl Pipeline {
     /// The risks that the model sees or a rule raised an alarm for, most probable first.
     fn risks(&self, classification: Option<&Classification>, alarms: &[RiskAlarm]) -> Vec<Label> {
         let mut risks = self.holding(classification, RISKS_HEAD);
-        let estimates = self.labels(classification, RISKS_HEAD);
+        let estimates = if alarms.is_empty() { Vec::new() } else { self.labels(classification, RISKS_HEAD) };
         for alarm in alarms {
             if risks.iter().any(|risk| risk.id == alarm.risk) {
                 continue;
@@ -305,45 +311,47 @@ impl Pipeline {
 
     /// A head's labels, most probable first; empty without a model or if it has no such head.
     fn labels(&self, classification: Option<&Classification>, head: &str) -> Vec<Label> {
-        let ranked =
-            classification.and_then(|classification| classification.ranked(head)).unwrap_or_default();
-        ranked
-            .into_iter()
-            .filter_map(|(label, probability)| {
-                let meaning = self.terms().meaning(head, label)?;
-                Some(Label {
-                    id: meaning.id.to_owned(),
-                    name: meaning.name.to_owned(),
-                    name_en: meaning.name_en.to_owned(),
-                    probability,
-                })
-            })
-            .collect()
+        self.labels_if(classification, head, |_| true)
     }
 
     /// The labels of a head that hold, most probable first; empty without a model or if it has no such head.
-    fn holding(&self, classification: Option<&Classification>, name: &str) -> Vec<Label> {
-        let head = || {
-            let (model, classification) = (self.model.as_ref()?, classification?);
-            let head = model.head(name)?;
-            Some((head, model.decision_rule(head).decide(classification.head(name)?)))
+    fn holding(&self, classification: Option<&Classification>, head: &str) -> Vec<Label> {
+        let decided = || {
+            let (model, probabilities) = (self.model.as_ref()?, classification?.head(head)?);
+            Some(model.decision_rule(model.head(head)?).decide(probabilities))
         };
-        let Some((head, decided)) = head() else { return Vec::new() };
-        let holding: Vec<_> = decided
-            .into_iter()
-            .filter_map(|label| Some(self.terms().meaning(name, head.labels.name(label))?.id))
-            .collect();
-        let mut labels = self.labels(classification, name);
-        labels.retain(|label| holding.contains(&label.id.as_str()));
-        labels
+        let decided = decided().unwrap_or_default();
+        self.labels_if(classification, head, |label| decided.contains(&label))
     }
-}
 
-impl Assess for Pipeline {
-    fn assess(&self, requests: &[CitizenRequest], threads: Threads) -> Result<Vec<Assessment>> {
-        let Some(model) = &self.model else {
-            return Ok(self.by_rules(requests, Degradation::ModelMissing));
+    fn labels_if(
+        &self,
+        classification: Option<&Classification>,
+        head: &str,
+        is_wanted: impl Fn(usize) -> bool,
+    ) -> Vec<Label> {
+        let probabilities = classification.and_then(|classification| classification.head(head));
+        let (Some(probabilities), Some(meanings)) = (probabilities, self.meanings.get(head)) else {
+            return Vec::new();
         };
+        let wanted = ranked(probabilities).filter(|(label, _)| is_wanted(*label));
+        wanted
+            .filter_map(|(label, probability)| Some(Label { probability, ..meanings[label].clone()? }))
+            .collect()
+    }
+
+    /// Answers requests as [`Assess::assess`] does; what `each` makes of an answer is kept, the answer is not.
+    ///
+    /// # Errors
+    /// If the model fails; then no request of the call has an answer.
+    pub fn assess_each<T: Send>(
+        &self,
+        requests: &[CitizenRequest],
+        threads: Threads,
+        each: impl Fn(Assessment) -> T + Send + Sync,
+    ) -> Result<Vec<T>> {
+        let by_rules = || self.by_rules(requests, Degradation::ModelMissing).into_iter().map(&each).collect();
+        let Some(model) = &self.model else { return Ok(by_rules()) };
         let inputs: Option<Vec<_>> = requests
             .iter()
             .map(|request| {
@@ -352,12 +360,36 @@ impl Assess for Pipeline {
             })
             .collect();
         // A request that was checked against a pipeline without a model was not read as this one's model reads.
-        let Some(inputs) = inputs else { return Ok(self.by_rules(requests, Degradation::ModelMissing)) };
+        let Some(inputs) = inputs else { return Ok(by_rules()) };
         let classifications = model.classify_encoded(&inputs, threads)?;
-        let assessments: Vec<_> = requests.iter().zip(&classifications).collect();
-        Ok(threads
-            .map(assessments, |(request, classification)| self.assessment(request, Some(classification))))
+        let classified: Vec<_> = requests.iter().zip(&classifications).collect();
+        Ok(threads.map(classified, |(request, classification)| {
+            each(self.assessment(request, Some(classification)))
+        }))
     }
+}
+
+impl Assess for Pipeline {
+    fn assess(&self, requests: &[CitizenRequest], threads: Threads) -> Result<Vec<Assessment>> {
+        self.assess_each(requests, threads, |assessment| assessment)
+    }
+}
+
+/// What the labels of a model's heads stand for: looked up once, since each answer asks for all of them.
+fn meanings(model: &SequenceClassifier, terms: Terms<'_>) -> HashMap<String, Vec<Option<Label>>> {
+    let of_head = |head: &HeadConfig| {
+        let label = |label: &str| {
+            let meaning = terms.meaning(&head.name, label)?;
+            Some(Label {
+                id: meaning.id.to_owned(),
+                name: meaning.name.to_owned(),
+                name_en: meaning.name_en.to_owned(),
+                probability: 0.0,
+            })
+        };
+        (head.name.clone(), head.labels.iter().map(label).collect())
+    };
+    model.heads().iter().map(of_head).collect()
 }
 
 /// What is known about a request, for the conditions of rules: category, kind and urgency, then risks and groups.

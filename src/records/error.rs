@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rusqlite::ErrorCode;
 
 use super::correction::Correction;
+use crate::message::quoted;
 
 /// Why records cannot be written or read.
 ///
@@ -130,7 +131,7 @@ pub struct Violation {
 #[error(
     "request `{}` already has correction {id}: `{}` led by `{}`, for reason `{}`; this one differs in {}\nhint: a recorded correction is never changed; repeat one only with the same content",
     recorded.request_id, recorded.decided.category, recorded.decided.lead, recorded.reason.id(),
-    differs.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ")
+    quoted(differs)
 )]
 pub struct Conflict {
     /// The id of the first.

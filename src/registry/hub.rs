@@ -7,7 +7,6 @@
 //!
 //! Everything that `hf-hub` would take from the process environment is given to it from [`HubConfig`].
 
-use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::bundle::{self, WeightFiles};
 use super::files::{is_plain, sha256_of};
 use super::{CONFIG_FILE, HubConfig, HubToken, ModelFiles, RegistryError};
+use crate::message;
 
 /// What the hub calls the newest state of a repository.
 const MAIN_BRANCH: &str = "main";
@@ -253,7 +253,7 @@ impl Hub<'_> {
         if let HFError::Request { source, .. } = error
             && (source.is_connect() || source.is_timeout())
         {
-            return RegistryError::Unreachable { endpoint, reason: chain(error) };
+            return RegistryError::Unreachable { endpoint, reason: message::explain(error) };
         }
         download_error(self.repo, self.config, error)
     }
@@ -305,22 +305,11 @@ fn answer(error: &HFError) -> (Option<u16>, Option<&str>) {
 }
 
 fn download_error(repo: &str, config: &HubConfig, error: &HFError) -> RegistryError {
-    RegistryError::Download { repo: repo.to_owned(), endpoint: config.endpoint.clone(), reason: chain(error) }
-}
-
-/// An error with its causes, since the outermost of a failed connection says little.
-fn chain(error: &HFError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        let source_text = source.to_string();
-        if !text.contains(&source_text) {
-            text.push_str(": ");
-            text.push_str(&source_text);
-        }
-        cause = source.source();
+    RegistryError::Download {
+        repo: repo.to_owned(),
+        endpoint: config.endpoint.clone(),
+        reason: message::explain(error),
     }
-    text
 }
 
 /// A bar on the terminal; invisible where standard error is none.

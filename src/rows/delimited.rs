@@ -3,6 +3,7 @@
 //! [`record`](super::record) splits the bytes; here a record is decoded and its cells are told apart. An empty cell
 //! is none, as the format cannot say more.
 
+use std::io;
 use std::path::Path;
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
@@ -12,7 +13,9 @@ use super::error::ReadError;
 use super::header::Header;
 use super::lines::TOO_LONG;
 use super::record::{Dialect, Flaw, Place, Records};
-use super::{BrokenRow, Column, Entry, Layout, MAX_COLUMNS, Rows, Source, Survey, until_error};
+use super::{
+    BrokenRow, Column, Entry, Layout, MAX_COLUMNS, MAX_TITLE_ROWS, Rows, Source, Survey, until_error,
+};
 
 /// What may keep fields apart; where nothing speaks for one of them, the first.
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
@@ -98,18 +101,26 @@ impl Table {
         let dialect = Dialect { delimiter, encoding: charset.of_lines() };
         let records = Records::new(charset.lines(path)?, dialect);
         let mut table = Self { charset, records, parser: Parser::new(delimiter), fields: 0 };
-        let place = table.records.next().map_err(|source| ReadError::reading(path, source))?;
-        let header = place.map_or_else(Vec::new, |place| {
-            let text = charset.decode_lossy(table.records.bytes(place));
-            table.parser.parse(&text);
-            table.parser.cells().map(str::to_owned).collect()
-        });
+        let mut header = table.header().map_err(|source| ReadError::reading(path, source))?;
+        for _ in 0..MAX_TITLE_ROWS {
+            if is_above_header(&header) {
+                header = table.header().map_err(|source| ReadError::reading(path, source))?;
+            }
+        }
         if header.len() > MAX_COLUMNS {
             return Err(ReadError::TooManyColumns { path: path.to_owned(), max: MAX_COLUMNS });
         }
         table.fields = header.len();
         table.records.fields = Some(header.len());
         Ok((Header::new(header), table))
+    }
+
+    /// The cells of the next record, which may be the header.
+    fn header(&mut self) -> io::Result<Vec<String>> {
+        let Some(place) = self.records.next()? else { return Ok(Vec::new()) };
+        let text = self.charset.decode_lossy(self.records.bytes(place));
+        self.parser.parse(&text);
+        Ok(self.parser.cells().map(str::to_owned).collect())
     }
 
     fn entry(&mut self, place: Place) -> Entry {
@@ -142,6 +153,19 @@ impl Table {
         let cells = self.parser.count;
         let filled = self.parser.cells().skip(self.fields).any(|cell| !cell.is_empty());
         if cells < self.fields || filled { Err(wrong(cells)) } else { Ok(self.fields) }
+    }
+}
+
+/// Whether a record stands above the header: a sheet's title, of whose cells the first alone is filled, or the line that
+/// tells Excel the delimiter.
+fn is_above_header(cells: &[String]) -> bool {
+    let is_empty = |cell: &String| cell.trim().is_empty();
+    match cells {
+        [first, rest @ ..] if rest.iter().all(is_empty) => {
+            let first = first.trim_start_matches('\u{feff}').trim();
+            !first.is_empty() && (!rest.is_empty() || first.len() == 5 && first.starts_with("sep="))
+        }
+        _ => false,
     }
 }
 
@@ -245,6 +269,20 @@ mod tests {
             assert_eq!((survey.rows, survey.columns.len()), (0, 0));
         }
         assert_eq!(columns("a.csv", "编号, 内容 ,\r\n").len(), 3);
+    }
+
+    #[test]
+    fn a_title_above_the_header_is_no_row() {
+        for above in ["sep=;\n", "工单台账;;\n统计日期：2026年;;\n", "\u{feff}工单台账;;\n"] {
+            let (survey, entries) = table("a.csv", format!("{above}编号;内容;区\n1;灯;\n"));
+            assert_eq!(
+                survey.columns.iter().map(|column| &column.name).collect::<Vec<_>>(),
+                ["编号", "内容", "区"]
+            );
+            assert_eq!(entries.len(), 1, "{above}");
+        }
+        assert_eq!(rows("a.csv", "内容\n灯\n"), ["灯"], "a column alone is no title");
+        assert_eq!(rows("a.csv", "内容,\n"), Vec::<String>::new());
     }
 
     #[test]

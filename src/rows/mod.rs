@@ -2,8 +2,9 @@
 //!
 //! Files may be larger than the memory and older than UTF-8. [`survey`] reads a file once from end to end to say what
 //! it is; [`read`] then gives exactly as many entries as the survey has counted, in the order of the file, and the
-//! same ones each time. Every line that is not blank is in one of them: what cannot be read is an entry as well, with
-//! its own bytes, and one broken row never costs another. What the cells mean is left to the caller.
+//! same ones each time. Every line below the header that is not blank is in one of them: what cannot be read is an entry as
+//! well, with its own bytes, and one broken row never costs another. What stands above the header is its title. What the
+//! cells mean is left to the caller.
 
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,9 @@ pub use digest::digest;
 pub use error::ReadError;
 
 use format::Format;
+
+/// Most rows above a header that are a title.
+const MAX_TITLE_ROWS: usize = 5;
 
 /// More columns than this no table has: names must be data.
 const MAX_COLUMNS: usize = 10_000;

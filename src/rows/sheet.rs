@@ -1,7 +1,8 @@
 //! Sheets of a workbook, row by row.
 //!
-//! Of a workbook only the texts that its cells share are held. The first row that is not empty is the header. A thread
-//! reads ahead by a few rows, since the parser borrows the workbook that it reads from.
+//! Of a workbook only the texts that its cells share are held. The first row that is not empty is the header, but for rows of
+//! a single cell above one of several, which are a title. A thread reads ahead by a few rows, since the parser borrows the
+//! workbook that it reads from.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -16,7 +17,7 @@ use super::cell::{Content, cell_name};
 use super::error::ReadError;
 use super::format::open;
 use super::header::Header;
-use super::{BrokenRow, Column, Entry, Layout, Rows, Source, Survey, until_error};
+use super::{BrokenRow, Column, Entry, Layout, MAX_TITLE_ROWS, Rows, Source, Survey, until_error};
 
 /// A sheet has no more columns.
 const MAX_COLUMNS: usize = 16_384;
@@ -39,7 +40,7 @@ fn survey_sheets(path: &Path) -> Result<Vec<Survey>, ReadError> {
     let mut surveys = Vec::new();
     for name in sheets.map(|sheet| sheet.name.clone()).collect::<Vec<_>>() {
         let (mut header, mut filled, mut rows) = (None, BTreeSet::new(), 0);
-        walk(&mut workbook, path, &name, |row| {
+        walk_table(&mut workbook, path, &name, |row| {
             filled.extend(row.cells.iter().map(|(position, _)| *position));
             if header.is_none() {
                 header = Some(row.header());
@@ -70,7 +71,7 @@ pub(super) fn read(path: &Path, sheet: &str, columns: &[Column]) -> Result<Rows,
     let work = move || {
         let (path, name) = (worker_path, worker_name);
         let mut positions = None;
-        let read = walk(&mut workbook, &path, &name, |row| match &positions {
+        let read = walk_table(&mut workbook, &path, &name, |row| match &positions {
             None => {
                 positions = Some(positions_of(&columns, &row.header()));
                 true
@@ -167,7 +168,32 @@ impl SheetRow {
     }
 }
 
-/// Goes through the rows of a sheet that are not empty, header first, until there is no more or `row` says so.
+/// Goes through the rows of a sheet from its header on, until there is no more or `row` says so.
+fn walk_table(
+    workbook: &mut Workbook,
+    path: &Path,
+    sheet: &str,
+    mut row: impl FnMut(SheetRow) -> bool,
+) -> Result<(), ReadError> {
+    let mut title = Some(Vec::new());
+    walk(workbook, path, sheet, |found| match &mut title {
+        Some(above) if found.cells.len() == 1 && above.len() < MAX_TITLE_ROWS => {
+            above.push(found);
+            true
+        }
+        Some(above) => {
+            // So many rows of a single cell are a table of one column.
+            let rows = if found.cells.len() == 1 { std::mem::take(above) } else { Vec::new() };
+            title = None;
+            rows.into_iter().all(&mut row) && row(found)
+        }
+        None => row(found),
+    })?;
+    title.unwrap_or_default().into_iter().all(row);
+    Ok(())
+}
+
+/// Goes through the rows of a sheet that are not empty until there is no more or `row` says so.
 ///
 /// Where a cell holds no value that is known, the parser tells neither its place nor its end. Then the sheet is read
 /// again, beside a second reader that looks at places alone.

@@ -14,6 +14,8 @@ mod row;
 
 pub use row::{Labels, Row};
 
+use crate::message::quoted;
+
 /// How many broken rows an error shows.
 const SHOWN_FAULTS: usize = 10;
 
@@ -51,7 +53,7 @@ pub enum TableError {
         path: PathBuf,
     },
     /// No row has such a column.
-    #[error("`{path}` has no column `{column}`\nhint: its columns are {}", list(columns))]
+    #[error("`{path}` has no column `{column}`\nhint: its columns are {}", quoted(columns))]
     MissingColumn {
         /// The file.
         path: PathBuf,
@@ -258,10 +260,6 @@ impl LineNumbers<'_> {
         self.byte = start;
         self.line
     }
-}
-
-fn list(names: &[String]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 fn told(path: &Path, faults: &[RowFault]) -> String {

@@ -11,6 +11,8 @@ use crate::dispatch::{DepartmentRole, DepartmentSuggestion};
 
 /// What stands between several ids in a cell.
 const SEPARATOR: &str = "; ";
+/// The note of a row whose area the directory does not know.
+pub(in crate::batch) const UNKNOWN_AREA: &str = "area_unknown";
 
 /// What is kept of an assessment: a row's cells.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,11 +38,10 @@ pub(in crate::batch) struct Answer {
     risk_rules_version: String,
 }
 
-impl Answer {
-    pub(super) fn new(from: Assessment, area_known: bool) -> Self {
+impl From<Assessment> for Answer {
+    fn from(from: Assessment) -> Self {
         let in_role = |role| from.departments.iter().filter(move |unit| unit.role == role);
         let ids = |role| joined(in_role(role).map(|unit| unit.id.as_str()));
-        let notes = (!area_known).then_some("area_unknown");
         Self {
             risks: joined(from.risks.iter().map(|label| label.id.as_str())),
             groups: joined(from.groups.iter().map(|label| label.id.as_str())),
@@ -53,7 +54,7 @@ impl Answer {
             rules: joined(from.rules.iter().map(|rule| rule.id.as_str())),
             accepted: from.decision.action == DecisionAction::Accept,
             decision_reasons: joined(from.decision.reasons.iter().map(|reason| reason.code)),
-            notes: joined(notes.into_iter().chain(from.degradations.iter().map(|missing| missing.name()))),
+            notes: joined(from.degradations.iter().map(|missing| missing.name())),
             model: format!("{}@{}", from.model, from.model_revision),
             taxonomy_version: from.taxonomy_version,
             directory_version: from.directory_version,
@@ -62,6 +63,14 @@ impl Answer {
             kind: from.kind,
             urgency: from.urgency,
         }
+    }
+}
+
+impl Answer {
+    /// The answer where the directory does not know the row's area.
+    pub(super) fn with_unknown_area(mut self) -> Self {
+        self.notes = joined([Some(UNKNOWN_AREA), self.notes.as_deref()].into_iter().flatten());
+        self
     }
 
     /// About what it takes in memory.
@@ -140,13 +149,18 @@ pub(in crate::batch) fn fields() -> Fields {
     COLUMNS.iter().map(|(name, values)| Field::new(*name, data_type(values), true)).collect()
 }
 
+/// Whether the answer has a column of this name.
+pub(in crate::batch) fn is_column(name: &str) -> bool {
+    COLUMNS.iter().any(|(column, _)| *column == name)
+}
+
 /// Answers as an array of structs. A row without an answer is null in every column but `problem`.
 pub(super) fn to_struct(answers: &[Answered]) -> StructArray {
     let column = |(name, values): &(&str, Values)| -> ArrayRef {
         let given = || answers.iter().map(|answer| answer.as_ref().as_ref().ok());
         if *name == PROBLEM {
             let problems = answers.iter().map(|answer| answer.as_ref().as_ref().err());
-            return Arc::new(StringArray::from_iter(problems));
+            return Arc::new(problems.collect::<StringArray>());
         }
         match values {
             Values::Text(of) => Arc::new(given().map(|answer| of(answer?)).collect::<StringArray>()),

@@ -21,28 +21,23 @@ use sha2::{Digest, Sha256};
 
 mod answer;
 
-pub(super) use answer::{PROBLEM, fields};
+pub(super) use answer::{PROBLEM, UNKNOWN_AREA, fields, is_column};
 
 use answer::Answer;
 
 use crate::encoder::{Precision, Threads};
-use crate::pipeline::{Assess, CitizenRequest, Pipeline};
+use crate::pipeline::{CitizenRequest, Pipeline};
 
 /// The name of the function in SQL.
 pub const FUNCTION: &str = "classify";
 
 /// Memory for answers to words that may come again.
-const CACHE_BYTES: u64 = 32 << 20;
+const CACHE_BYTES: u64 = 16 << 20;
 
 /// The words of a row and its area, as a digest; two that are equal have the same answer.
 type Key = [u8; 32];
 /// An answer, or why there is none.
 type Answered = Arc<std::result::Result<Answer, String>>;
-
-/// Whether the answer has a column of this name.
-pub(super) fn is_column(name: &str) -> bool {
-    fields().find(name).is_some()
-}
 
 /// Answers rows by a pipeline.
 pub struct Classify {
@@ -118,17 +113,23 @@ impl Classify {
         let Some(pipeline) = &self.pipeline else {
             return Err(DataFusionError::Internal(format!("`{FUNCTION}` is only spoken of here")));
         };
-        let checked: Vec<_> = rows.par_iter().map(|(_, words)| words.check(pipeline)).collect();
-        let requests: Vec<CitizenRequest> =
-            checked.iter().flatten().map(|(request, _)| request.clone()).collect();
-        let assess = pipeline.assess(&requests, Threads::All);
-        let mut assessments = assess.map_err(|error| DataFusionError::External(error.into()))?.into_iter();
-        let answered = checked.into_iter().map(|checked| {
-            checked.and_then(|(_, area_known)| {
-                let assessment =
-                    assessments.next().ok_or("the model answered fewer texts than it was asked")?;
-                Ok(Answer::new(assessment, area_known))
+        let read: Vec<_> = rows.par_iter().map(|(_, words)| words.check(pipeline)).collect();
+        let mut requests = Vec::with_capacity(read.len());
+        let checked: Vec<_> = read
+            .into_iter()
+            .map(|read| {
+                read.map(|(request, area_known)| {
+                    requests.push(request);
+                    area_known
+                })
             })
+            .collect();
+        let assessed = pipeline.assess_each(&requests, Threads::All, Answer::from);
+        let mut answers = assessed.map_err(|error| DataFusionError::External(error.into()))?.into_iter();
+        let answered = checked.into_iter().map(|checked| {
+            let area_known = checked?;
+            let answer = answers.next().ok_or("the model answered fewer texts than it was asked")?;
+            Ok(if area_known { answer } else { answer.with_unknown_area() })
         });
         Ok(rows.iter().map(|(key, _)| *key).zip(answered.map(Arc::new)).collect())
     }

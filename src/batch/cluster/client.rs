@@ -1,6 +1,6 @@
 //! The client: submits parts, fetches what is done, and submits again what was lost.
 //!
-//! As many parts are out as keep every thread busy, twice over. Results wait on the executors' disks: only
+//! As many parts are out as keep every executor busy, twice over. Results wait on the executors' disks: only
 //! `FETCHES` parts are in memory at once, however slowly they are taken.
 
 use std::collections::VecDeque;
@@ -19,20 +19,21 @@ use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use super::codec::Codec;
 use super::fetch::{check, fetch, rows};
-use super::front::Crew;
+use super::front::executors;
 use super::{ClusterUrl, MAX_MESSAGE, refusal};
 use crate::batch::job::{BatchError, OpenJob};
 use crate::batch::local;
-use crate::batch::scan::Scan;
+use crate::batch::scan::{Part, Scan};
 use crate::batch::stamp::Stamp;
+use crate::message::explain;
 
 /// How often a part may fail.
 const ATTEMPTS: u32 = 5;
@@ -40,8 +41,8 @@ const ATTEMPTS: u32 = 5;
 /// How many parts may be in memory.
 const FETCHES: usize = 2;
 
-/// How many parts are out for each thread of the executors.
-const PARTS_PER_THREAD: usize = 2;
+/// How many parts are out for each executor.
+const PARTS_PER_EXECUTOR: usize = 2;
 
 /// How many parts are out at most: each is a stream of one connection, which takes 200.
 const MOST_PARTS: usize = 160;
@@ -51,6 +52,13 @@ const FIRST_PARTS: usize = 2;
 
 /// After how long without a finished part the client says what it waits for.
 const SILENCE: Duration = Duration::from_secs(10);
+
+/// How long nothing may be finished before the parts that are out are given out again: an executor may hang, or what it
+/// says of a part be lost on the way.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A slow machine answers so many rows a second, and needs more patience for large parts.
+const SLOWEST_ROWS_PER_S: u64 = 20;
 
 /// Why a run ended early. Parts that were handed over stay done.
 #[derive(Debug, thiserror::Error)]
@@ -67,10 +75,12 @@ pub enum ClusterError {
         message: String,
     },
     /// An executor will not do the work.
-    #[error("{0}")]
+    #[error("{0}\nhint: what is finished is kept; once that is mended, run the same command with `--resume`")]
     Refused(String),
     /// A part failed again and again.
-    #[error("part {part} failed {ATTEMPTS} times, at last with: {message}")]
+    #[error(
+        "part {part} failed {ATTEMPTS} times, at last with: {message}\nhint: what is finished is kept; once that is mended, run the same command with `--resume`"
+    )]
     Part {
         /// The part.
         part: u32,
@@ -108,16 +118,18 @@ pub async fn run(
     function: &Arc<ScalarUDF>,
     mut seen: impl FnMut(u64, u64),
 ) -> Result<(), ClusterError> {
-    let (crew, mut crew_seen) = watch::channel(Crew::default());
-    let session = Arc::new(Session::connect(job, cluster, function, crew).await?);
+    let (executors, mut executors_seen) = watch::channel(0);
+    let session = Arc::new(Session::connect(job, cluster, function, executors).await?);
     let mut waiting: VecDeque<(u32, u32)> = job.missing().into_iter().map(|part| (part, 1)).collect();
     let mut out = JoinSet::new();
     let mut silence = interval(SILENCE);
     silence.set_missed_tick_behavior(MissedTickBehavior::Delay);
     silence.tick().await;
+    let patience = PATIENCE.max(Duration::from_secs(session.rows_of_part() / SLOWEST_ROWS_PER_S));
+    let mut finished = Instant::now();
     loop {
-        let threads = usize::try_from(crew_seen.borrow_and_update().threads).unwrap_or(usize::MAX);
-        let room = threads.saturating_mul(PARTS_PER_THREAD).clamp(FIRST_PARTS, MOST_PARTS);
+        let executors = *executors_seen.borrow_and_update();
+        let room = (executors * PARTS_PER_EXECUTOR).clamp(FIRST_PARTS, MOST_PARTS);
         while out.len() < room
             && let Some((part, attempt)) = waiting.pop_front()
         {
@@ -125,9 +137,15 @@ pub async fn run(
         }
         let ended = tokio::select! {
             ended = out.join_next() => ended,
-            _ = crew_seen.changed() => continue,
+            _ = executors_seen.changed() => continue,
             _ = silence.tick() => {
                 session.report(out.len() + waiting.len()).await;
+                if executors == 0 {
+                    finished = Instant::now();
+                } else if finished.elapsed() > patience {
+                    finished = Instant::now();
+                    session.too_late.notify_waiters();
+                }
                 continue;
             }
         };
@@ -136,14 +154,9 @@ pub async fn run(
         match result {
             Ok(whole) => {
                 silence.reset();
-                let mut work = job.begin(part)?;
-                let mut rejected = 0;
-                for batch in &whole.batches {
-                    rejected += work.write(batch)?;
-                }
-                job.keep(work.finish()?)?;
-                seen(rows(&whole.batches), rejected);
-                drop(whole.room);
+                finished = Instant::now();
+                let (rows, rejected) = write(job, part, &whole.batches)?;
+                seen(rows, rejected);
                 session.forget(whole.job);
             }
             Err(Trouble::Fatal(error)) => return Err(error),
@@ -164,8 +177,24 @@ async fn attempt_part(session: Arc<Session>, part: u32, attempt: u32) -> (u32, u
     if attempt > 1 {
         sleep(Duration::from_secs(1 << (attempt - 2))).await;
     }
-    let result = session.part(part).await;
+    let result = tokio::select! {
+        result = session.part(part) => result,
+        () = session.too_late.notified() => {
+            Err(Trouble::Lost("the executors have finished nothing for too long".to_owned()))
+        }
+    };
     (part, attempt, result)
+}
+
+/// Writes the rows of a part; says how many there are, and how many of them were rejected.
+fn write(job: &mut OpenJob, part: u32, batches: &[RecordBatch]) -> Result<(u64, u64), BatchError> {
+    let mut work = job.begin(part)?;
+    let mut rejected = 0;
+    for batch in batches {
+        rejected += work.write(batch)?;
+    }
+    job.keep(work.finish()?)?;
+    Ok((rows(batches), rejected))
 }
 
 /// A part's whole result, and the right to have it in memory.
@@ -173,7 +202,7 @@ async fn attempt_part(session: Arc<Session>, part: u32, attempt: u32) -> (u32, u
 struct Whole {
     batches: Vec<RecordBatch>,
     job: String,
-    room: OwnedSemaphorePermit,
+    _room: OwnedSemaphorePermit,
 }
 
 /// One client's dealings with a scheduler.
@@ -185,8 +214,11 @@ struct Session {
     stamp: Stamp,
     function: Arc<ScalarUDF>,
     codec: Codec,
-    crew: watch::Sender<Crew>,
+    /// How many executors there are.
+    executors: watch::Sender<usize>,
     room: Arc<Semaphore>,
+    /// Tells all parts that are out that they are waited for no longer.
+    too_late: Notify,
 }
 
 impl Session {
@@ -194,11 +226,11 @@ impl Session {
         job: &OpenJob,
         cluster: &ClusterUrl,
         function: &Arc<ScalarUDF>,
-        crew: watch::Sender<Crew>,
+        executors: watch::Sender<usize>,
     ) -> Result<Self, ClusterError> {
-        let missing = |error: &dyn std::error::Error| ClusterError::NoScheduler {
+        let missing = |error: &(dyn std::error::Error + 'static)| ClusterError::NoScheduler {
             cluster: cluster.clone(),
-            message: chain(error),
+            message: explain(error),
         };
         let channel = Endpoint::from_shared(cluster.http())
             .map_err(|error| missing(&error))?
@@ -221,9 +253,15 @@ impl Session {
             stamp: job.stamp().clone(),
             function: Arc::clone(function),
             codec: Codec::lenient(Arc::clone(function)),
-            crew,
+            executors,
             room: Arc::new(Semaphore::new(FETCHES)),
+            too_late: Notify::new(),
         })
+    }
+
+    /// How many rows a part has; the last may have fewer.
+    fn rows_of_part(&self) -> u64 {
+        self.scan.parts.first().map_or(0, Part::rows)
     }
 
     /// One attempt at a part, from the plan to the last batch.
@@ -238,7 +276,7 @@ impl Session {
             batches.extend(fetch(location).await.map_err(Trouble::Lost)?);
         }
         check(part, expected, &batches).map_err(Trouble::Lost)?;
-        Ok(Whole { batches, job, room })
+        Ok(Whole { batches, job, _room: room })
     }
 
     /// How many rows a part has, and its plan: a single partition, so a single task.
@@ -273,14 +311,14 @@ impl Session {
             .execute_query_push(request)
             .await
             .map_err(|status| self.scheduler_trouble(&status))?;
-        self.note_crew(Crew::of(response.metadata()));
-        let mut states = response.into_inner();
+        self.note_executors(executors(response.metadata()));
+        let mut changes = response.into_inner();
         loop {
-            let state = states.message().await.map_err(|status| self.scheduler_trouble(&status))?;
-            let Some(state) = state else {
+            let change = changes.message().await.map_err(|status| self.scheduler_trouble(&status))?;
+            let Some(change) = change else {
                 return Err(Trouble::Lost("the scheduler dropped the job".to_owned()));
             };
-            let Some(pb::JobStatus { job_id, status: Some(status), .. }) = state.status else { continue };
+            let Some(pb::JobStatus { job_id, status: Some(status), .. }) = change.status else { continue };
             match status {
                 JobState::Queued(_) | JobState::Running(_) => (),
                 JobState::Successful(job) => return Ok((job_id, job.partition_location)),
@@ -301,44 +339,48 @@ impl Session {
             Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded => {
                 Trouble::Fatal(ClusterError::NoScheduler {
                     cluster: self.cluster.clone(),
-                    message: chain(status),
+                    message: explain(status),
                 })
             }
             Code::FailedPrecondition | Code::InvalidArgument => {
                 Trouble::Fatal(ClusterError::Refused(format!("the scheduler refuses: {}", status.message())))
             }
+            Code::Unimplemented => {
+                let message = format!("{} is no scheduler; see `jiesu cluster scheduler`", self.cluster);
+                Trouble::Fatal(ClusterError::Refused(message))
+            }
             _ => Trouble::Lost(status.message().to_owned()),
         }
     }
 
-    fn note_crew(&self, crew: Option<Crew>) {
-        let Some(crew) = crew else { return };
-        self.crew.send_if_modified(|known| std::mem::replace(known, crew) != crew);
+    fn note_executors(&self, executors: Option<usize>) {
+        let Some(executors) = executors else { return };
+        self.executors.send_if_modified(|known| std::mem::replace(known, executors) != executors);
     }
 
     /// Says what is waited for.
     async fn report(&self, left: usize) {
         let question = pb::GetJobStatusParams { job_id: "none".to_owned() };
         let answer = timeout(SILENCE, self.scheduler.clone().get_job_status(question)).await;
-        let crew = match answer {
-            Ok(Ok(response)) => Crew::of(response.metadata()),
-            Ok(Err(status)) => Crew::of(status.metadata()),
+        let executors = match answer {
+            Ok(Ok(response)) => executors(response.metadata()),
+            Ok(Err(status)) => executors(status.metadata()),
             Err(_) => None,
         };
-        self.note_crew(crew);
+        self.note_executors(executors);
         let scheduler = &self.cluster;
-        match crew {
+        match executors {
             None => anstream::eprintln!(
                 "the scheduler {scheduler} does not answer; waiting, {left} parts are left"
             ),
-            Some(Crew { executors: 0, .. }) => {
+            Some(0) => {
                 anstream::eprintln!(
                     "no executor has joined the scheduler {scheduler}; waiting for one, {left} parts are left"
                 );
             }
-            Some(Crew { executors, threads }) => {
+            Some(executors) => {
                 anstream::eprintln!(
-                    "no part was finished for a while; waiting for {executors} executors with {threads} threads, {left} parts are left"
+                    "no part was finished for a while; waiting for {executors} executors, {left} parts are left"
                 );
             }
         }
@@ -361,18 +403,4 @@ impl Session {
             tracing::debug!(%status, "cannot end the session");
         }
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }

@@ -4,6 +4,7 @@
 //! own, so nothing is registered anywhere. An executor's codec knows the stamp of its model, and refuses a scan that
 //! asks for another; the scheduler's and the client's let everything pass.
 
+use std::io;
 use std::sync::Arc;
 
 use ballista_core::serde::BallistaPhysicalExtensionCodec;
@@ -13,15 +14,20 @@ use datafusion::logical_expr::ScalarUDF;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::refusal;
 use crate::batch::scan::{Check, Readers, Scan, ScanExec};
 use crate::batch::stamp::Stamp;
+use crate::rows::ReadError;
 
 /// What our nodes begin with. Ballista's begin with a protobuf field, which this cannot be.
 const MARK: &[u8] = b"\xffjiesu-scan:";
 
-/// Who holds a codec, and whether it is particular.
+/// Two versions of this program may read or answer a row otherwise.
+const PROGRAM: &str = env!("CARGO_PKG_VERSION");
+
+/// The executor that holds a codec.
 #[derive(Debug, Clone)]
 pub(super) struct Holder {
     /// The executor's address.
@@ -56,17 +62,26 @@ impl Codec {
     }
 
     fn decode_scan(&self, json: &[u8]) -> Result<Arc<dyn ExecutionPlan>> {
-        let wire: Wire =
-            serde_json::from_slice(json).map_err(|error| DataFusionError::External(error.into()))?;
+        let external = |error: serde_json::Error| DataFusionError::External(error.into());
+        let wire: Wire<'_> = serde_json::from_slice(json).map_err(external)?;
+        if wire.program != PROGRAM {
+            let holder = self.executor.as_ref().map(|executor| format!("executor {}", executor.address));
+            let holder = holder.as_deref().unwrap_or("the scheduler");
+            let program = wire.program;
+            return refuse(&format!(
+                "{holder} is jiesu {PROGRAM}, but the job comes from jiesu {program}; use one version everywhere"
+            ));
+        }
+        let scan: Scan = serde_json::from_str(wire.scan.get()).map_err(external)?;
         // The plan is decoded between two signs of life: a digest of a large file takes too long for that.
         let check = self.executor.clone().map(|executor| {
             let readers = Arc::clone(&self.readers);
             Check(Arc::new(move |scan: &Scan| executor.check_files(scan, &readers)))
         });
         if let Some(executor) = &self.executor {
-            executor.check_stamp(&wire.scan)?;
+            executor.check_stamp(&scan)?;
         }
-        let scan = wire.scan.with(Arc::clone(&self.readers), check);
+        let scan = scan.with(Arc::clone(&self.readers), check);
         Ok(Arc::new(ScanExec::new(Arc::new(scan), wire.columns)?))
     }
 }
@@ -93,10 +108,14 @@ impl Holder {
                 Ok(false) => {
                     return refuse(&format!("executor {address} has another `{file}` than the client"));
                 }
-                Err(error) => {
+                Err(ReadError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                     return refuse(&format!(
-                        "executor {address}: {error}; the input must be where the client has it, on a file system that all share"
+                        "executor {address} has no `{file}`; the input must be where the client has it, on a file system that all share"
                     ));
+                }
+                // Another executor may be able to.
+                Err(error) => {
+                    return Err(DataFusionError::Execution(format!("executor {address}: {error}")));
                 }
             }
         }
@@ -104,20 +123,23 @@ impl Holder {
     }
 }
 
-fn refuse(message: &str) -> Result<()> {
+fn refuse<T>(message: &str) -> Result<T> {
     Err(DataFusionError::Execution(refusal::wrap(message)))
 }
 
-/// A scan on the wire.
+/// A scan on the wire. What it holds is read once the versions are known to agree.
 #[derive(Debug, Deserialize)]
-struct Wire {
-    scan: Scan,
+struct Wire<'a> {
+    program: String,
+    #[serde(borrow)]
+    scan: &'a RawValue,
     columns: Option<Vec<usize>>,
 }
 
 /// The same, borrowed.
 #[derive(Debug, Serialize)]
 struct WireRef<'a> {
+    program: &'static str,
     scan: &'a Scan,
     columns: Option<&'a [usize]>,
 }
@@ -145,7 +167,7 @@ impl PhysicalExtensionCodec for Codec {
         let Some(node) = node.downcast_ref::<ScanExec>() else {
             return self.ballista.try_encode(node, bytes, converter);
         };
-        let wire = WireRef { scan: node.scan(), columns: node.columns() };
+        let wire = WireRef { program: PROGRAM, scan: node.scan(), columns: node.columns() };
         bytes.extend_from_slice(MARK);
         serde_json::to_writer(bytes, &wire).map_err(|error| DataFusionError::External(error.into()))
     }

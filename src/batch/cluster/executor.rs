@@ -3,8 +3,9 @@
 //! Ballista's own process is not used: it cannot listen on port 0, goes on asking for work after it was told to stop,
 //! and leaves its files behind.
 
+use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,15 @@ use crate::batch::stamp::Stamp;
 /// How long results stay after the last task: an executor at rest reports every 5 seconds, then the client fetches.
 const LINGER: Duration = Duration::from_secs(10);
 
+/// Parts in hand at once: all threads work on one.
+const PARTS_AT_ONCE: u8 = 1;
+
+/// What the folders of results are called.
+const FOLDER: &str = "jiesu-executor-";
+
+/// A file in such a folder that is locked while the executor lives.
+const LOCK: &str = "lock";
+
 /// How an executor is set up.
 #[derive(Debug)]
 pub struct ExecutorOptions {
@@ -46,8 +56,6 @@ pub struct ExecutorOptions {
     pub cluster: ClusterUrl,
     /// Where clients fetch results. They must reach it under the address from which the scheduler sees this executor.
     pub listen: SocketAddr,
-    /// How many parts at once.
-    pub threads: usize,
     /// Where results are kept until they are fetched; in a folder of its own that goes with the executor.
     pub work_dir: Option<PathBuf>,
     /// What it answers with.
@@ -61,6 +69,8 @@ pub struct Executor {
     options: ExecutorOptions,
     function: Arc<ScalarUDF>,
     work_dir: TempDir,
+    /// Held while the folder is of use.
+    _lock: File,
 }
 
 impl Executor {
@@ -71,13 +81,12 @@ impl Executor {
     /// If the address cannot be listened at, or the folder cannot be made.
     pub async fn bind(options: ExecutorOptions, function: Arc<ScalarUDF>) -> std::io::Result<Self> {
         let listener = TcpListener::bind(options.listen).await?;
-        let mut folder = tempfile::Builder::new();
-        folder.prefix("jiesu-executor-");
-        let work_dir = match &options.work_dir {
-            Some(parent) => folder.tempdir_in(parent)?,
-            None => folder.tempdir()?,
-        };
-        Ok(Self { listener, options, function, work_dir })
+        let parent = options.work_dir.clone().unwrap_or_else(std::env::temp_dir);
+        remove_orphans(&parent)?;
+        let work_dir = tempfile::Builder::new().prefix(FOLDER).tempdir_in(parent)?;
+        let lock = File::create(work_dir.path().join(LOCK))?;
+        lock.try_lock()?;
+        Ok(Self { listener, options, function, work_dir, _lock: lock })
     }
 
     /// Where it listens.
@@ -100,7 +109,6 @@ impl Executor {
         hurry: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
         let address = self.address()?;
-        let threads = self.options.threads;
         let work_dir = self.work_dir.path().to_string_lossy().into_owned();
         let id = new_instance_id();
         let scheduler = connect(&self.options.cluster)?;
@@ -109,10 +117,10 @@ impl Executor {
             Arc::new(BallistaLogicalExtensionCodec::default()),
             Arc::new(Codec::strict(self.function, holder)),
         );
-        let executor = Arc::new(ballista(&id, address, threads, &work_dir)?);
-        let free = Arc::new(Semaphore::new(threads));
+        let executor = Arc::new(ballista(&id, address, &work_dir)?);
+        let free = Arc::new(Semaphore::new(PARTS_AT_ONCE.into()));
         let health = ExecutorHealth::new();
-        let asking = tokio::spawn(execution_loop::poll_loop(
+        let mut asking = tokio::spawn(execution_loop::poll_loop(
             scheduler.clone(),
             executor,
             codec,
@@ -126,13 +134,12 @@ impl Executor {
         let serving = Server::builder()
             .add_service(flight)
             .serve_with_incoming(TcpIncoming::from(self.listener).with_nodelay(Some(true)));
-        let all = u32::try_from(threads)?;
         let work = async {
             stop.await;
             tracing::info!("finishing the parts in hand");
-            // Whoever holds all threads gives none to new parts.
+            // Where all places are held, no new part is begun.
             let finish = async {
-                let held = free.acquire_many(all).await;
+                let held = free.acquire_many(PARTS_AT_ONCE.into()).await;
                 tokio::time::sleep(LINGER).await;
                 drop(held);
             };
@@ -143,6 +150,7 @@ impl Executor {
         };
         let served = tokio::select! {
             served = serving => served.map_err(anyhow::Error::from),
+            ended = &mut asking => Err(anyhow::anyhow!("nothing asks for work any more: {ended:?}")),
             () = report_health(&health, &self.options.cluster) => Ok(()),
             () = work => Ok(()),
         };
@@ -167,12 +175,7 @@ fn connect(cluster: &ClusterUrl) -> anyhow::Result<SchedulerGrpcClient<Channel>>
         .max_encoding_message_size(MAX_MESSAGE))
 }
 
-fn ballista(
-    id: &str,
-    address: SocketAddr,
-    threads: usize,
-    work_dir: &str,
-) -> anyhow::Result<BallistaExecutor> {
+fn ballista(id: &str, address: SocketAddr, work_dir: &str) -> anyhow::Result<BallistaExecutor> {
     let registration = ExecutorRegistration {
         id: id.to_owned(),
         // The scheduler takes it from the connection.
@@ -180,7 +183,7 @@ fn ballista(
         port: address.port().into(),
         // Only an executor that is pushed work has one.
         grpc_port: 0,
-        specification: Some(ExecutorSpecification::default().with_vcores(u32::try_from(threads)?).into()),
+        specification: Some(ExecutorSpecification::default().with_vcores(PARTS_AT_ONCE.into()).into()),
         os_info: Some(ExecutorOperatingSystemSpecification::default().into()),
         ballista_protocol_version: BALLISTA_PROTOCOL_VERSION,
     };
@@ -193,8 +196,26 @@ fn ballista(
         Arc::new(SessionConfig::new_with_ballista),
         Arc::new(BallistaFunctionRegistry::default()),
         Arc::new(LoggingMetricsCollector::default()),
-        threads,
+        PARTS_AT_ONCE.into(),
     ))
+}
+
+/// Removes the results of executors that were killed: they hold citizens' words.
+fn remove_orphans(parent: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(parent)? {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().starts_with(FOLDER) {
+            continue;
+        }
+        // One that is being made has no lock yet; another user's cannot be opened.
+        let Ok(lock) = File::open(entry.path().join(LOCK)) else { continue };
+        if lock.try_lock().is_ok()
+            && let Err(error) = std::fs::remove_dir_all(entry.path())
+        {
+            tracing::warn!(folder = %entry.path().display(), %error, "cannot remove what a killed executor left");
+        }
+    }
+    Ok(())
 }
 
 /// Says when the scheduler is found and lost. Ballista itself says so 20 times a second.
@@ -207,10 +228,10 @@ async fn report_health(health: &ExecutorHealth, cluster: &ClusterUrl) {
         match (joined, joins) {
             (false, true) => tracing::info!(scheduler = %cluster, "joined the scheduler"),
             (true, false) => {
-                tracing::warn!(scheduler = %cluster, "the scheduler does not answer; waiting for it")
+                tracing::warn!(scheduler = %cluster, "the scheduler does not answer; waiting for it");
             }
             (false, false) if since.elapsed() > Duration::from_secs(10) => {
-                tracing::warn!(scheduler = %cluster, "no scheduler answers yet; waiting for it");
+                tracing::warn!(scheduler = %cluster, "no scheduler answers, or it refuses; waiting for it (RUST_LOG=ballista_executor=warn says why)");
             }
             (false, false) | (true, true) => continue,
         }

@@ -1,5 +1,6 @@
 //! Fetches what executors have answered, and makes sure that it is whole.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,15 +24,22 @@ pub(super) async fn fetch(location: pb::PartitionLocation) -> Result<Vec<RecordB
     let executor = location.executor_meta.ok_or("the result has no executor")?;
     let partition = location.partition_id.ok_or("the result has no partition")?;
     let (host, port) = (executor.host, u16::try_from(executor.port).map_err(|error| error.to_string())?);
+    let host = in_url(host);
     let lost = |error: &dyn std::fmt::Display| format!("executor {host}:{port} lost the result: {error}");
+    let unreached = |error: &dyn std::fmt::Display| {
+        format!(
+            "executor {host}:{port} cannot be reached: {error}; start it with an address that clients reach: `--listen ADDRESS:0`"
+        )
+    };
     let patience = BallistaConfigGrpcEndpoint::new(Arc::new(|endpoint| {
         Ok(endpoint.connect_timeout(Duration::from_secs(5)).tcp_nodelay(true))
     }));
     let mut client =
         BallistaClient::try_new(&host, port, MAX_MESSAGE, false, Some(Arc::new(patience)), 1, 0, 0, 0)
             .await
-            .map_err(|error| lost(&error))?;
-    let stream = client.fetch_partition(&executor.id, &partition.into(), location.file_id, layout, true);
+            .map_err(|error| unreached(&error))?;
+    let partition = partition.into();
+    let stream = client.fetch_partition(&executor.id, &partition, location.file_id, layout, true);
     let mut stream =
         timeout(FETCH_TIMEOUT, stream).await.map_err(|late| lost(&late))?.map_err(|error| lost(&error))?;
     let mut batches = Vec::new();
@@ -45,6 +53,15 @@ pub(super) async fn fetch(location: pb::PartitionLocation) -> Result<Vec<RecordB
         return Err(lost(&format!("{} of {expected} rows came", rows(&batches))));
     }
     Ok(batches)
+}
+
+/// A host as it stands in a URL; IPv4 in the form of IPv6 is how a socket for both sees it.
+fn in_url(host: String) -> String {
+    match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V6(address)) => format!("[{address}]"),
+        Ok(IpAddr::V4(address)) => address.to_string(),
+        Err(_) => host,
+    }
 }
 
 /// Whether the rows are the part's own.
@@ -63,4 +80,21 @@ pub(super) fn check(part: u32, expected: u64, batches: &[RecordBatch]) -> Result
 
 pub(super) fn rows(batches: &[RecordBatch]) -> u64 {
     batches.iter().map(|batch| batch.num_rows() as u64).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_written_as_urls_have_it() {
+        for (host, written) in [
+            ("10.0.0.1", "10.0.0.1"),
+            ("::ffff:10.0.0.1", "10.0.0.1"),
+            ("::1", "[::1]"),
+            ("a.example", "a.example"),
+        ] {
+            assert_eq!(in_url(host.to_owned()), written);
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! The scheduler's gRPC face: Ballista's own, and two things that it lacks.
 //!
-//! A client that goes away, killed or not, takes its jobs with it: otherwise the executors would go on with work that
-//! nobody fetches, and whoever starts again would wait behind it. And each answer to a client says how many executors
-//! and threads there are, so that the client can keep them busy, and say so if there are none.
+//! A client that goes away, killed or not, takes its jobs with it, but for the parts in hand: otherwise the executors would
+//! go on with work that nobody fetches, and whoever starts again would wait behind it. And each answer to a client says
+//! how many executors there are, so that the client can keep them busy, and say so if there are none. Of the ways to hand
+//! in a plan only the client's is open.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -21,8 +22,8 @@ use tonic::{Request, Response, Status};
 /// Ballista's scheduler, for plans of DataFusion.
 pub(super) type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
+/// The name in an answer's metadata of how many executors there are.
 const EXECUTORS: &str = "jiesu-executors";
-const THREADS: &str = "jiesu-threads";
 
 tokio::task_local! {
     /// The id of the job that is being submitted.
@@ -39,24 +40,9 @@ impl JobIdGenerator for Names {
     }
 }
 
-/// Who is there to work.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Crew {
-    pub(super) executors: u32,
-    pub(super) threads: u32,
-}
-
-impl Crew {
-    /// What a scheduler's answer says, if it is one of ours.
-    pub(super) fn of(metadata: &MetadataMap) -> Option<Self> {
-        let number = |key: &str| -> Option<u32> { metadata.get(key)?.to_str().ok()?.parse().ok() };
-        Some(Self { executors: number(EXECUTORS)?, threads: number(THREADS)? })
-    }
-
-    fn write(self, metadata: &mut MetadataMap) {
-        metadata.insert(EXECUTORS, self.executors.into());
-        metadata.insert(THREADS, self.threads.into());
-    }
+/// How many executors a scheduler's answer says there are, if it is one of ours.
+pub(super) fn executors(metadata: &MetadataMap) -> Option<usize> {
+    metadata.get(EXECUTORS)?.to_str().ok()?.parse().ok()
 }
 
 /// Ballista's scheduler with our additions.
@@ -69,10 +55,9 @@ impl Front {
         Self { server }
     }
 
-    async fn crew(&self) -> Crew {
+    async fn tell_executors(&self, metadata: &mut MetadataMap) {
         let executors = self.server.state.executor_manager.get_executors_state().await.unwrap_or_default();
-        let threads = executors.iter().map(|(executor, _, _)| executor.specification.vcores).sum();
-        Crew { executors: u32::try_from(executors.len()).unwrap_or(u32::MAX), threads }
+        metadata.insert(EXECUTORS, executors.len().into());
     }
 }
 
@@ -117,13 +102,15 @@ impl SchedulerGrpc for Front {
         &self,
         request: Request<pb::ExecuteQueryParams>,
     ) -> Result<Response<Watched>, Status> {
-        let crew = self.crew().await;
+        if !matches!(request.get_ref().query, Some(pb::execute_query_params::Query::PhysicalPlan(_))) {
+            return Err(Status::unimplemented("only physical plans are taken"));
+        }
         let job = new_instance_id();
         let submission = SchedulerGrpc::execute_query_push(&self.server, request);
         let response = JOB.scope(job.clone(), submission).await?;
         let mut response =
             response.map(|states| Watched { states, server: self.server.clone(), job: Some(job) });
-        crew.write(response.metadata_mut());
+        self.tell_executors(response.metadata_mut()).await;
         Ok(response)
     }
 
@@ -132,11 +119,11 @@ impl SchedulerGrpc for Front {
         request: Request<pb::GetJobStatusParams>,
     ) -> Result<Response<pb::GetJobStatusResult>, Status> {
         let mut answer = SchedulerGrpc::get_job_status(&self.server, request).await;
-        let crew = self.crew().await;
-        match &mut answer {
-            Ok(response) => crew.write(response.metadata_mut()),
-            Err(status) => crew.write(status.metadata_mut()),
-        }
+        let metadata = match &mut answer {
+            Ok(response) => response.metadata_mut(),
+            Err(status) => status.metadata_mut(),
+        };
+        self.tell_executors(metadata).await;
         answer
     }
 
@@ -184,9 +171,9 @@ impl SchedulerGrpc for Front {
 
     async fn execute_query(
         &self,
-        request: Request<pb::ExecuteQueryParams>,
+        _: Request<pb::ExecuteQueryParams>,
     ) -> Result<Response<pb::ExecuteQueryResult>, Status> {
-        SchedulerGrpc::execute_query(&self.server, request).await
+        Err(Status::unimplemented("plans are taken by `ExecuteQueryPush`"))
     }
 
     async fn get_job_metrics(

@@ -5,7 +5,8 @@
 //! given out again part by part. Executors read the input themselves: its files must be where the client has them.
 //!
 //! Ballista keeps the queue, notices executors that no longer answer, and carries the results; it has no notion of who
-//! may connect. None of the ports asks for a password or speaks TLS: keep them on a network of your own.
+//! may connect. None of the ports asks for a password or speaks TLS, and a plan may read any file that an executor can:
+//! keep them on a network of your own.
 
 mod client;
 mod codec;
@@ -15,7 +16,7 @@ mod front;
 mod refusal;
 mod scheduler;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 pub use client::{ClusterError, run};
@@ -36,6 +37,11 @@ impl ClusterUrl {
     /// The scheduler that listens at an address.
     pub fn at(address: SocketAddr) -> Self {
         Self { host: address.ip().to_string(), port: address.port() }
+    }
+
+    /// Whether it is on this machine, and known to be so.
+    pub fn is_loopback(&self) -> bool {
+        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback())
     }
 
     fn http(&self) -> String {

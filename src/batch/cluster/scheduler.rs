@@ -105,7 +105,7 @@ impl Scheduler {
         // Ballista takes an executor's address from its connection.
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         tokio::select! {
-            served = axum::serve(self.listener, service) => Ok(served?),
+            ended = axum::serve(self.listener, service) => Ok(ended?),
             () = stop => Ok(()),
         }
     }

@@ -163,11 +163,8 @@ fn called(fields: &Fields, usual: &str) -> Option<String> {
 }
 
 fn is_text(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Dictionary(_, values) => is_text(values),
-        _ => false,
-    }
+    let is_dictionary = matches!(data_type, DataType::Dictionary(_, values) if is_text(values));
+    is_dictionary || matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub use find::{InputFile, find};
 pub(super) use remote::is_remote;
 
 use super::json_field::{is_json, with_json};
+use crate::message::quoted;
 use crate::rows::{self, Layout, ReadError, Source};
 
 /// A table of the input: a text file, a sheet of a workbook, or a Parquet file.
@@ -98,7 +99,7 @@ pub enum InputError {
         input: String,
     },
     /// A column that was named is not there.
-    #[error("`{file}` has no column `{column}`\nhint: its columns are {}", list(columns))]
+    #[error("`{file}` has no column `{column}`\nhint: its columns are {}", quoted(columns))]
     NoColumn {
         /// The file.
         file: PathBuf,
@@ -110,7 +111,7 @@ pub enum InputError {
     /// No column has a name that columns of citizens' words usually have.
     #[error(
         "`{file}` has no column that is known to hold the citizens' words\nhint: name it, `--text-column COLUMN`; its columns are {}",
-        list(columns)
+        quoted(columns)
     )]
     NoText {
         /// The file.
@@ -257,8 +258,4 @@ impl InputTable {
             |field: &std::sync::Arc<Field>| rows::Column { name: field.name().clone(), json: is_json(field) };
         self.fields.iter().map(column).collect()
     }
-}
-
-fn list(names: &[String]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

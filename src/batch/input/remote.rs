@@ -4,8 +4,9 @@
 //! Credentials, region and endpoint come from the environment, as AWS's own tools read them (`AWS_ACCESS_KEY_ID`,
 //! `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT`, `AWS_ALLOW_HTTP`).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+#[cfg(not(feature = "s3"))]
 use super::InputError;
 
 /// How such a file is named.
@@ -22,7 +23,7 @@ pub(super) fn name(file: &Path, copies: &Path) -> Option<String> {
 }
 
 #[cfg(not(feature = "s3"))]
-pub(super) fn copy(input: &str, _: &Path) -> Result<Vec<PathBuf>, InputError> {
+pub(super) fn copy(input: &str, _: &Path) -> Result<Vec<std::path::PathBuf>, InputError> {
     let problem = "this program was built without object stores".to_owned();
     let hint = "build it with `--features s3`, or copy the files first";
     Err(InputError::Remote { input: input.to_owned(), problem, hint })
@@ -38,12 +39,25 @@ mod objects {
     use std::path::{Path, PathBuf};
 
     use futures_util::TryStreamExt;
-    use glob::Pattern;
+    use glob::{MatchOptions, Pattern};
     use object_store::aws::AmazonS3Builder;
-    use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+    use object_store::path::Path as Key;
+    use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt};
 
-    use super::{InputError, SCHEME};
+    use super::SCHEME;
+    use crate::batch::input::InputError;
     use crate::batch::input::find::{EXTENSIONS, has_extension};
+    use crate::message::explain;
+
+    /// How many bytes are asked for at once.
+    const PIECE: u64 = 16 << 20;
+
+    /// Patterns match as they do on a disk.
+    const OPTIONS: MatchOptions = MatchOptions {
+        case_sensitive: true,
+        require_literal_separator: true,
+        require_literal_leading_dot: true,
+    };
 
     /// Copies the objects that are meant: one, all below a folder, or those of a pattern; in the order of their keys.
     pub(in crate::batch::input) fn copy(input: &str, copies: &Path) -> Result<Vec<PathBuf>, InputError> {
@@ -60,20 +74,20 @@ mod objects {
             let (bucket, key) = input[SCHEME.len()..].split_once('/').unwrap_or((&input[SCHEME.len()..], ""));
             let store = AmazonS3Builder::from_env().with_bucket_name(bucket).build();
             let store = store.map_err(|error| wrong(error.to_string()))?;
-            let mut copied = Vec::new();
+            let mut files = Vec::new();
             for object in objects(&store, key).await.map_err(wrong)? {
                 let file = copies.join(bucket).join(object.location.as_ref());
                 download(&store, &object, &file)
                     .await
                     .map_err(|source| InputError::Io { path: file.clone(), source })?;
-                copied.push(file);
+                files.push(file);
             }
-            if copied.is_empty() { Err(InputError::NoFile { input: input.to_owned() }) } else { Ok(copied) }
+            if files.is_empty() { Err(InputError::NoFile { input: input.to_owned() }) } else { Ok(files) }
         })
     }
 
     async fn objects(store: &impl ObjectStore, key: &str) -> Result<Vec<ObjectMeta>, String> {
-        let told = |error: object_store::Error| error.to_string();
+        let told = |error: object_store::Error| explain(&error);
         let pattern = Pattern::new(key).map_err(|error| error.to_string())?;
         let is_pattern = key.contains(['*', '?', '[']);
         // Stores list by whole segments of a key.
@@ -81,31 +95,80 @@ mod objects {
             Some(first) => &key[..key[..first].rfind('/').unwrap_or(0)],
             None => key.trim_end_matches('/'),
         };
-        if !is_pattern
-            && !folder.is_empty()
-            && let Ok(object) = store.head(&folder.into()).await
-        {
-            return Ok(vec![object]);
+        let prefix = Some(folder).filter(|folder| !folder.is_empty()).map(key_of).transpose()?;
+        if let Some(key) = prefix.as_ref().filter(|_| !is_pattern) {
+            match store.head(key).await {
+                Ok(object) => return Ok(vec![object]),
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(told(error)),
+            }
         }
-        let prefix = (!folder.is_empty()).then(|| folder.into());
         let all: Vec<ObjectMeta> = store.list(prefix.as_ref()).try_collect().await.map_err(told)?;
         let is_meant = |object: &ObjectMeta| {
             let key = object.location.as_ref();
-            if is_pattern { pattern.matches(key) } else { has_extension(Path::new(key), EXTENSIONS) }
+            has_extension(Path::new(key), EXTENSIONS) && (!is_pattern || pattern.matches_with(key, OPTIONS))
         };
         let mut meant: Vec<_> = all.into_iter().filter(is_meant).collect();
         meant.sort_by(|a, b| a.location.cmp(&b.location));
         Ok(meant)
     }
 
+    /// A key as it stands; a path made of a text would be percent-encoded.
+    fn key_of(text: &str) -> Result<Key, String> {
+        Key::parse(text).map_err(|error| error.to_string())
+    }
+
+    /// Copies an object piece by piece: each has its own retries and time limit, and all are of one version.
     async fn download(store: &impl ObjectStore, object: &ObjectMeta, file: &Path) -> io::Result<()> {
         std::fs::create_dir_all(file.parent().unwrap_or(file))?;
-        let mut chunks = store.get(&object.location).await?.into_stream();
         let mut out = File::create(file)?;
-        while let Some(chunk) = chunks.try_next().await? {
-            out.write_all(&chunk)?;
+        let mut start = 0;
+        while start < object.size {
+            let end = object.size.min(start + PIECE);
+            let if_match = object.e_tag.clone();
+            let options = GetOptions { range: Some((start..end).into()), if_match, ..GetOptions::default() };
+            out.write_all(&store.get_opts(&object.location, options).await?.bytes().await?)?;
+            start = end;
         }
-        Ok(())
+        if out.metadata()?.len() == object.size {
+            Ok(())
+        } else {
+            Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the object store gave less than it has"))
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use object_store::PutPayload;
+        use object_store::memory::InMemory;
+
+        use super::*;
+
+        #[tokio::test]
+        async fn what_is_meant_is_found_as_on_a_disk_and_copied_whole() {
+            let store = InMemory::new();
+            let content = vec![7_u8; PIECE as usize + 1];
+            for key in ["工单/一.csv", "工单/旧/二.csv", "工单/notes.docx"] {
+                store.put(&key_of(key).unwrap(), PutPayload::from(content.clone())).await.unwrap();
+            }
+            for (key, found) in [
+                ("工单", &["工单/一.csv", "工单/旧/二.csv"][..]),
+                ("工单/", &["工单/一.csv", "工单/旧/二.csv"]),
+                ("工单/*.csv", &["工单/一.csv"]),
+                ("工单/**/*", &["工单/一.csv", "工单/旧/二.csv"]),
+                ("工单/一.csv", &["工单/一.csv"]),
+                ("投诉", &[]),
+            ] {
+                let objects = objects(&store, key).await.unwrap();
+                let keys: Vec<_> = objects.iter().map(|object| object.location.as_ref()).collect();
+                assert_eq!(keys, found, "{key}");
+            }
+            let object = objects(&store, "工单/一.csv").await.unwrap().remove(0);
+            let folder = tempfile::tempdir().unwrap();
+            let copy = folder.path().join("工单/一.csv");
+            download(&store, &object, &copy).await.unwrap();
+            assert!(std::fs::read(copy).unwrap() == content);
+        }
     }
 }
 

@@ -24,6 +24,8 @@ use serde::{Deserialize, Serialize};
 use aside::Aside;
 use datafusion::arrow::datatypes::SchemaRef;
 
+use crate::rows;
+
 mod aside;
 mod cell;
 mod csv;
@@ -82,6 +84,13 @@ pub struct Written {
     pub sha256: String,
     /// How many rows it holds.
     pub rows: u64,
+}
+
+impl Written {
+    /// Whether the file at `path` is still what was written.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        rows::digest(path).is_ok_and(|digest| digest == self.sha256)
+    }
 }
 
 /// Joins finished parts, in order, to one file that is there whole or not at all; no part gives a file without rows.

@@ -16,6 +16,8 @@ mod readers;
 mod table;
 
 pub(super) use part::{Part, cut};
+#[cfg(feature = "cluster")]
+pub(super) use provider::ScanExec;
 pub(super) use provider::ScanTable;
 pub(super) use readers::Readers;
 
@@ -47,10 +49,14 @@ pub(super) const RAW: &str = "jiesu:raw";
 /// Its bytes, hexadecimal, where the text does not tell them all.
 pub(super) const BYTES: &str = "jiesu:bytes";
 
+/// What may be wrong with a scan here.
+#[cfg(feature = "cluster")]
+type CheckScan = dyn Fn(&Scan) -> datafusion::common::Result<()> + Send + Sync;
+
 /// Looks at a scan before it is read.
 #[cfg(feature = "cluster")]
 #[derive(Clone)]
-pub(super) struct Check(pub(super) Arc<dyn Fn(&Scan) -> datafusion::common::Result<()> + Send + Sync>);
+pub(super) struct Check(pub(super) Arc<CheckScan>);
 
 #[cfg(feature = "cluster")]
 impl std::fmt::Debug for Check {
@@ -111,7 +117,10 @@ impl Scan {
         let mut part = self.parts.get(part)?.clone();
         let mut tables: Vec<InputTable> = Vec::new();
         for slice in &mut part.slices {
-            tables.push(self.tables[slice.table].clone());
+            let mut table = self.tables[slice.table].clone();
+            // Whoever reads it may stand in another folder.
+            table.file = std::path::absolute(&table.file).unwrap_or(table.file);
+            tables.push(table);
             slice.table = tables.len() - 1;
         }
         Some(Self {
@@ -128,7 +137,7 @@ impl Scan {
     /// The same scan, whose parts hand on these readers, and are read if `check` finds nothing wrong.
     #[cfg(feature = "cluster")]
     pub(super) fn with(self, readers: Arc<Readers>, check: Option<Check>) -> Self {
-        Self { readers, check, ..self }
+        Self { check, readers, ..self }
     }
 
     /// The schema of the batches.

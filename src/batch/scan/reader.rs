@@ -92,7 +92,9 @@ fn read_rows(
             bytes = 0;
         }
     }
-    scan.readers.keep(reader);
+    if end < table.rows {
+        scan.readers.keep(reader);
+    }
     Ok(true)
 }
 

@@ -1,5 +1,6 @@
 //! The columns of a table as those of the job.
 
+use std::iter;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array, new_null_array};
@@ -36,60 +37,60 @@ pub(super) fn to_batch(
     rows: &TableRows,
 ) -> Result<RecordBatch, ArrowError> {
     let count = rows.lines.len();
-    let place = |name: &str| table.fields.iter().position(|own| own.name() == name);
-    let source = |name: &str| table.fields.iter().position(|own| carried_name(own.name()) == name);
-    let mut columns = Vec::with_capacity(scan.schema().fields().len());
-    for field in scan.carried() {
-        columns.push(match source(field.name()) {
-            Some(place) => carried(&rows.columns[place], &table.fields[place], field)?,
-            None => new_null_array(field.data_type(), count),
-        });
-    }
-    let role = |name: Option<&String>| match name.and_then(|name| place(name)) {
+    let role = |name: Option<&String>| match name.and_then(|name| place(table, name)) {
         Some(place) => texts(&rows.columns[place], &table.fields[place]),
         None => Ok(StringArray::new_null(count)),
     };
     let roles = &table.roles;
-    let [text, title, area, label, id] = [
-        Some(&roles.text),
-        roles.title.as_ref(),
-        roles.area.as_ref(),
-        roles.label.as_ref(),
-        roles.id.as_ref(),
-    ]
-    .map(role);
-    let (text, title) = (text?, title?);
-    let [broken, raw, bytes] = &rows.broken;
-    let not_text = |name: Option<&String>| {
-        name.and_then(|name| place(name)).filter(|&place| is_json(&table.fields[place]))
-    };
-    let problem = |row: usize| {
-        let words = [Some(&roles.text), roles.title.as_ref()];
-        words.into_iter().find_map(|name| {
-            let place = not_text(name)?;
-            let kind = no_string(&rows.columns[place], row)?;
-            Some(format!("`{}` holds {kind}, not a text", table.fields[place].name()))
-        })
-    };
-    let problems: StringArray = (0..count)
-        .map(|row| if broken.is_valid(row) { Some(broken.value(row).to_owned()) } else { problem(row) })
-        .collect();
-    let id = id?;
+    let (text, title) = (role(Some(&roles.text))?, role(roles.title.as_ref())?);
+    let id = role(roles.id.as_ref())?;
     let ids = (0..count).map(|row| request_id(&id, &title, &text, row));
+    let [_, raw, bytes] = &rows.broken;
+    let mut columns = carried_columns(scan, table, rows)?;
     columns.extend([
         Arc::new(StringArray::from_iter_values(ids)) as ArrayRef,
-        Arc::new(StringArray::from_iter_values(std::iter::repeat_n(table.name.as_str(), count))),
+        Arc::new(StringArray::from_iter_values(iter::repeat_n(table.name.as_str(), count))),
         Arc::clone(&rows.lines),
         Arc::new(UInt32Array::from_value(part, count)),
         Arc::new(text),
         Arc::new(title),
-        Arc::new(area?),
-        Arc::new(label?),
-        Arc::new(problems),
+        Arc::new(role(roles.area.as_ref())?),
+        Arc::new(role(roles.label.as_ref())?),
+        Arc::new(problems(table, rows)),
         Arc::new(raw.clone()),
         Arc::new(bytes.clone()),
     ]);
     RecordBatch::try_new(Arc::clone(scan.schema()), columns)
+}
+
+fn place(table: &InputTable, name: &str) -> Option<usize> {
+    table.fields.iter().position(|field| field.name() == name)
+}
+
+/// The columns of the job that are carried through; null where the table has none of that name.
+fn carried_columns(scan: &Scan, table: &InputTable, rows: &TableRows) -> Result<Vec<ArrayRef>, ArrowError> {
+    let names: Vec<String> = table.fields.iter().map(|field| carried_name(field.name())).collect();
+    let column = |field: &Arc<Field>| match names.iter().position(|name| name == field.name()) {
+        Some(place) => carried(&rows.columns[place], &table.fields[place], field),
+        None => Ok(new_null_array(field.data_type(), rows.lines.len())),
+    };
+    scan.carried().iter().map(column).collect()
+}
+
+/// What is wrong with each row: it could not be read, or holds something else than words where its words should be.
+fn problems(table: &InputTable, rows: &TableRows) -> StringArray {
+    let words = [Some(&table.roles.text), table.roles.title.as_ref()];
+    let places = words.into_iter().flatten().filter_map(|name| place(table, name));
+    let json: Vec<usize> = places.filter(|&place| is_json(&table.fields[place])).collect();
+    let [broken, ..] = &rows.broken;
+    let no_words = |row: usize| {
+        json.iter().find_map(|&place| {
+            let kind = no_string(&rows.columns[place], row)?;
+            Some(format!("`{}` holds {kind}, not a text", table.fields[place].name()))
+        })
+    };
+    let problem = |row| if broken.is_valid(row) { Some(broken.value(row).to_owned()) } else { no_words(row) };
+    (0..rows.lines.len()).map(problem).collect()
 }
 
 /// A column as it is carried through.

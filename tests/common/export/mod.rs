@@ -3,6 +3,7 @@
 //!
 //! A row depends on the seed and its position alone, so a file of any size is written without holding its rows.
 #![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::Path;
 

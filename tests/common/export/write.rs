@@ -126,7 +126,7 @@ fn csv_row(record: &Record, broken: Option<Broken>, encoding: &'static Encoding)
     let text = record.text.as_deref().unwrap_or_default();
     let mut fields = record.fields().map(|field| field.map_or_else(String::new, quoted));
     if record.text.as_deref() == Some("") {
-        fields[TEXT] = "\"\"".to_owned();
+        "\"\"".clone_into(&mut fields[TEXT]);
     }
     let whole = |fields: &[String]| encode(encoding, &fields.join(","));
     let Some(Broken { kind, variant, .. }) = broken else { return whole(&fields) };
