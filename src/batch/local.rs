@@ -37,16 +37,19 @@ pub async fn run(
     let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
     let plan = plan(&context, &job.scan, function).await?;
     let mut parts = job.missing().into_iter().map(|part| Ok((part, answers(&plan, part, &context)?)));
-    // While a part is written the next is answered already, and the one before is brought to the disk: what one thread
+    // Before a part is answered to its end the next one is begun, and the one before is brought to the disk: what one thread
     // does at the edges of a batch does not keep the others waiting.
     let mut next: Option<Result<_, DataFusionError>> = parts.next();
     let mut before: Option<Writer> = None;
     while let Some(part) = next.take() {
-        next = parts.next();
+        let mut begin_next = || next = next.take().or_else(|| parts.next());
         let written = match part {
-            Ok((part, answers)) => answer_part(job, part, answers, &mut before, &mut seen).await,
+            Ok((part, answers)) => {
+                answer_part(job, part, answers, &mut before, &mut seen, &mut begin_next).await
+            }
             Err(error) => Err(error.into()),
         };
+        begin_next();
         // Whatever became of this part, the one before counts.
         if let Some(before) = before.take() {
             job.keep(joined(before).await?)?;
@@ -86,6 +89,7 @@ async fn answer_part(
     mut answers: SendableRecordBatchStream,
     before: &mut Option<Writer>,
     seen: &mut impl FnMut(u64, u64),
+    begin_next: &mut impl FnMut(),
 ) -> Result<Writer, BatchError> {
     let mut work = job.begin(part)?;
     let (sender, mut receiver) = mpsc::channel(WRITE_BEHIND);
@@ -103,6 +107,8 @@ async fn answer_part(
             return Err(joined(writer).await.err().unwrap_or_else(silent));
         }
         seen(rows, rejected);
+        // By now a part of the usual size is read, and its reader free to go on with the next.
+        begin_next();
         if let Some(done) = before.take_if(|before| before.is_finished()) {
             job.keep(joined(done).await?)?;
         }

@@ -1,6 +1,7 @@
 //! `jiesu batch`: files of records to the same rows with their classification.
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -24,14 +25,17 @@ const INTERRUPTED: u8 = 130;
 pub(super) fn run(args: &BatchArgs) -> anyhow::Result<ExitCode> {
     let format = format(args)?;
     let paths = Paths::of(&args.output);
-    if !args.dry_run {
-        paths.check(existing(args))?;
-    }
-    let inputs = survey(args, &paths)?;
     if args.dry_run {
-        paths.remove_copies()?;
-        return Ok(ExitCode::SUCCESS);
+        // A run of the same name may be reading the copies beside the output.
+        let copies = std::env::temp_dir().join(format!("jiesu-dry-run-{}", std::process::id()));
+        let surveyed = survey(args, &paths, &copies);
+        if copies.exists() {
+            std::fs::remove_dir_all(&copies)?;
+        }
+        return surveyed.map(|_| ExitCode::SUCCESS);
     }
+    paths.check(existing(args))?;
+    let inputs = survey(args, &paths, &paths.copies)?;
     let pipeline = load::pipeline(&args.model)?;
     let job = BatchJob {
         output: args.output.clone(),
@@ -99,8 +103,8 @@ fn named(columns: &ColumnArgs) -> NamedColumns {
 }
 
 /// Reads all files once, and tells what they are.
-fn survey(args: &BatchArgs, paths: &Paths) -> anyhow::Result<Inputs> {
-    let files = find(&args.inputs, &paths.copies, |file| paths.is_own(file))?;
+fn survey(args: &BatchArgs, paths: &Paths, copies: &Path) -> anyhow::Result<Inputs> {
+    let files = find(&args.inputs, copies, |file| paths.is_own(file))?;
     if let Some(file) = files.iter().find(|file| paths.writes(&file.path)) {
         bail!("`{}` is both input and output\nhint: name another output", file.name);
     }

@@ -10,7 +10,7 @@ use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
 use super::encoding::Charset;
 use super::error::ReadError;
-use super::header::Header;
+use super::header::{Header, looks_like_header};
 use super::lines::TOO_LONG;
 use super::record::{Dialect, Flaw, Place, Records};
 use super::{
@@ -27,14 +27,16 @@ const SAMPLE_RECORDS: usize = 100;
 pub(super) fn survey(path: &Path) -> Result<Survey, ReadError> {
     let charset = Charset::detect(path)?;
     let delimiter = delimiter(path, charset)?;
-    let (header, mut table) = Table::open(path, charset, delimiter)?;
+    let title_rows = title_rows(path, charset, delimiter)?;
+    let (header, mut table) = Table::open_at(path, charset, delimiter, title_rows)?;
     let mut rows = 0;
     while table.records.next().map_err(|source| ReadError::reading(path, source))?.is_some() {
         rows += 1;
     }
     let columns = (0..header.len()).map(|position| Column { name: header.name(position), json: false });
     let layout = Layout::Delimited { encoding: charset.name().to_owned(), delimiter: delimiter.into() };
-    Ok(Survey { source: Source { path: path.to_owned(), layout }, columns: columns.collect(), rows })
+    let source = Source { path: path.to_owned(), layout };
+    Ok(Survey { source, columns: columns.collect(), rows, title_rows })
 }
 
 /// The rows of a file.
@@ -98,15 +100,25 @@ struct Table {
 
 impl Table {
     fn open(path: &Path, charset: Charset, delimiter: u8) -> Result<(Header, Self), ReadError> {
+        let title_rows = title_rows(path, charset, delimiter)?;
+        Self::open_at(path, charset, delimiter, title_rows)
+    }
+
+    /// Opens a file whose header stands behind so many records.
+    fn open_at(
+        path: &Path,
+        charset: Charset,
+        delimiter: u8,
+        title_rows: usize,
+    ) -> Result<(Header, Self), ReadError> {
         let dialect = Dialect { delimiter, encoding: charset.of_lines() };
         let records = Records::new(charset.lines(path)?, dialect);
         let mut table = Self { charset, records, parser: Parser::new(delimiter), fields: 0 };
-        let mut header = table.header().map_err(|source| ReadError::reading(path, source))?;
-        for _ in 0..MAX_TITLE_ROWS {
-            if is_above_header(&header) {
-                header = table.header().map_err(|source| ReadError::reading(path, source))?;
-            }
+        let read = |table: &mut Self| table.header().map_err(|source| ReadError::reading(path, source));
+        for _ in 0..title_rows {
+            read(&mut table)?;
         }
+        let header = read(&mut table)?;
         if header.len() > MAX_COLUMNS {
             return Err(ReadError::TooManyColumns { path: path.to_owned(), max: MAX_COLUMNS });
         }
@@ -156,14 +168,35 @@ impl Table {
     }
 }
 
-/// Whether a record stands above the header: a sheet's title, of whose cells the first alone is filled, or the line that
-/// tells Excel the delimiter.
-fn is_above_header(cells: &[String]) -> bool {
-    let is_empty = |cell: &String| cell.trim().is_empty();
+/// How many records stand above the header: the line that tells Excel the delimiter, and a sheet's title.
+fn title_rows(path: &Path, charset: Charset, delimiter: u8) -> Result<usize, ReadError> {
+    let dialect = Dialect { delimiter, encoding: charset.of_lines() };
+    let records = Records::new(charset.lines(path)?, dialect);
+    let mut table = Table { charset, records, parser: Parser::new(delimiter), fields: 0 };
+    let mut certain = 0;
+    for above in 0..=MAX_TITLE_ROWS {
+        let cells = table.header().map_err(|source| ReadError::reading(path, source))?;
+        if above == 0 && tells_delimiter(&cells) {
+            certain = 1;
+        } else if !may_be_title(&cells) {
+            return Ok(if looks_like_header(cells.iter().map(String::as_str)) { above } else { certain });
+        }
+    }
+    Ok(certain)
+}
+
+fn tells_delimiter(cells: &[String]) -> bool {
+    let [first, rest @ ..] = cells else { return false };
+    let first = first.trim_start_matches('\u{feff}').trim();
+    let told = first.strip_prefix("sep=").is_some_and(|told| told.chars().count() <= 1);
+    told && rest.iter().all(String::is_empty)
+}
+
+/// Whether the first of several cells alone is filled.
+fn may_be_title(cells: &[String]) -> bool {
     match cells {
-        [first, rest @ ..] if rest.iter().all(is_empty) => {
-            let first = first.trim_start_matches('\u{feff}').trim();
-            !first.is_empty() && (!rest.is_empty() || first.len() == 5 && first.starts_with("sep="))
+        [first, rest @ ..] if !rest.is_empty() => {
+            !first.trim().is_empty() && rest.iter().all(|cell| cell.trim().is_empty())
         }
         _ => false,
     }
@@ -273,15 +306,23 @@ mod tests {
 
     #[test]
     fn a_title_above_the_header_is_no_row() {
-        for above in ["sep=;\n", "工单台账;;\n统计日期：2026年;;\n", "\u{feff}工单台账;;\n"] {
+        let above =
+            ["sep=;\n", "工单台账;;\n统计日期：2026年;;\n", "\u{feff}工单台账;;\n", "sep=;\n工单台账;;\n"];
+        for (above, rows) in above.into_iter().zip([1, 2, 1, 2]) {
             let (survey, entries) = table("a.csv", format!("{above}编号;内容;区\n1;灯;\n"));
             assert_eq!(
                 survey.columns.iter().map(|column| &column.name).collect::<Vec<_>>(),
                 ["编号", "内容", "区"]
             );
-            assert_eq!(entries.len(), 1, "{above}");
+            assert_eq!((survey.title_rows, entries.len()), (rows, 1), "{above}");
         }
-        assert_eq!(rows("a.csv", "内容\n灯\n"), ["灯"], "a column alone is no title");
+    }
+
+    #[test]
+    fn what_may_be_a_header_or_a_row_is_no_title() {
+        assert_eq!(rows("a.csv", "内容\n灯\n"), ["灯"]);
+        assert_eq!(rows("a.csv", "内容,\n灯,\n井盖,\n"), ["灯/", "井盖/"]);
+        assert_eq!(rows("a.csv", "内容,,\n灯坏了,朝阳区,2024\n"), ["灯坏了/朝阳区/2024"]);
         assert_eq!(rows("a.csv", "内容,\n"), Vec::<String>::new());
     }
 

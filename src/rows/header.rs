@@ -2,6 +2,18 @@
 
 use std::collections::HashSet;
 
+/// A longer cell is no name of a column.
+const MAX_NAME_CHARS: usize = 30;
+
+/// Whether the cells of a row may be names of columns, so that what stands above them may be a title: several that are
+/// filled, all of them short, and none a number or a date.
+pub(super) fn looks_like_header<'a>(cells: impl IntoIterator<Item = &'a str>) -> bool {
+    let is_name =
+        |cell: &str| cell.chars().any(char::is_alphabetic) && cell.chars().count() <= MAX_NAME_CHARS;
+    let filled: Vec<&str> = cells.into_iter().map(str::trim).filter(|cell| !cell.is_empty()).collect();
+    filled.len() > 1 && filled.into_iter().all(is_name)
+}
+
 /// The names that a header gives.
 #[derive(Debug)]
 pub(super) struct Header {
@@ -66,6 +78,19 @@ mod tests {
             ["编号", "标题", "column_3", "标题_2", "标题_3"]
         );
         assert_eq!(names(&["", "a", "a", "a_2", "column_1"]), ["column_1_2", "a", "a_3", "a_2", "column_1"]);
+    }
+
+    #[test]
+    fn a_header_is_told_from_a_row() {
+        assert!(looks_like_header(["工单编号", "", "主要内容"]));
+        for row in [
+            &["工单台账", ""][..],
+            &["灯坏了", "朝阳区", "2024"],
+            &["编号", "2024-05-01"],
+            &["编号", &"灯".repeat(31)],
+        ] {
+            assert!(!looks_like_header(row.iter().copied()), "{row:?}");
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(super) fn survey(path: &Path) -> Result<Survey, ReadError> {
         line.pass(&mut lines).map_err(|source| ReadError::reading(path, source))?;
     }
     let layout = Layout::JsonLines { encoding: charset.name().to_owned() };
-    Ok(Survey { source: Source { path: path.to_owned(), layout }, columns, rows })
+    Ok(Survey { source: Source { path: path.to_owned(), layout }, columns, rows, title_rows: 0 })
 }
 
 /// The rows of a file.

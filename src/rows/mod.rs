@@ -3,8 +3,8 @@
 //! Files may be larger than the memory and older than UTF-8. [`survey`] reads a file once from end to end to say what
 //! it is; [`read`] then gives exactly as many entries as the survey has counted, in the order of the file, and the
 //! same ones each time. Every line below the header that is not blank is in one of them: what cannot be read is an entry as
-//! well, with its own bytes, and one broken row never costs another. What stands above the header is its title. What the
-//! cells mean is left to the caller.
+//! well, with its own bytes, and one broken row never costs another. A title above the header is counted and passed over.
+//! What the cells mean is left to the caller.
 
 use std::path::{Path, PathBuf};
 
@@ -85,6 +85,8 @@ pub struct Survey {
     pub columns: Vec<Column>,
     /// How many rows it has, broken ones included.
     pub rows: u64,
+    /// How many rows above the header are a title.
+    pub title_rows: usize,
 }
 
 /// A row, or what there is instead of one.

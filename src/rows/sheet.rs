@@ -1,7 +1,7 @@
 //! Sheets of a workbook, row by row.
 //!
 //! Of a workbook only the texts that its cells share are held. The first row that is not empty is the header, but for rows of
-//! a single cell above one of several, which are a title. A thread reads ahead by a few rows, since the parser borrows the
+//! a single cell above one that looks like a header, which are a title. A thread reads ahead by a few rows, since the parser borrows the
 //! workbook that it reads from.
 
 use std::collections::{BTreeSet, HashMap};
@@ -16,7 +16,7 @@ use calamine::{Reader, SheetType, Xlsx, XlsxCellReader, XlsxError};
 use super::cell::{Content, cell_name};
 use super::error::ReadError;
 use super::format::open;
-use super::header::Header;
+use super::header::{Header, looks_like_header};
 use super::{BrokenRow, Column, Entry, Layout, MAX_TITLE_ROWS, Rows, Source, Survey, until_error};
 
 /// A sheet has no more columns.
@@ -40,7 +40,7 @@ fn survey_sheets(path: &Path) -> Result<Vec<Survey>, ReadError> {
     let mut surveys = Vec::new();
     for name in sheets.map(|sheet| sheet.name.clone()).collect::<Vec<_>>() {
         let (mut header, mut filled, mut rows) = (None, BTreeSet::new(), 0);
-        walk_table(&mut workbook, path, &name, |row| {
+        let title_rows = walk_table(&mut workbook, path, &name, |row| {
             filled.extend(row.cells.iter().map(|(position, _)| *position));
             if header.is_none() {
                 header = Some(row.header());
@@ -53,7 +53,7 @@ fn survey_sheets(path: &Path) -> Result<Vec<Survey>, ReadError> {
             let columns =
                 filled.into_iter().map(|position| Column { name: header.name(position), json: false });
             let source = Source { path: path.to_owned(), layout: Layout::Sheet { name } };
-            surveys.push(Survey { source, columns: columns.collect(), rows });
+            surveys.push(Survey { source, columns: columns.collect(), rows, title_rows });
         }
     }
     Ok(surveys)
@@ -168,29 +168,37 @@ impl SheetRow {
     }
 }
 
-/// Goes through the rows of a sheet from its header on, until there is no more or `row` says so.
+/// Goes through the rows of a sheet from its header on, until there is no more or `row` says so; says how many rows above
+/// the header are a title.
 fn walk_table(
     workbook: &mut Workbook,
     path: &Path,
     sheet: &str,
     mut row: impl FnMut(SheetRow) -> bool,
-) -> Result<(), ReadError> {
-    let mut title = Some(Vec::new());
-    walk(workbook, path, sheet, |found| match &mut title {
-        Some(above) if found.cells.len() == 1 && above.len() < MAX_TITLE_ROWS => {
-            above.push(found);
+) -> Result<usize, ReadError> {
+    let mut above = Some(Vec::new());
+    let mut title_rows = 0;
+    let is_single = |found: &SheetRow| {
+        found.texts().into_iter().flatten().filter(|text| !text.trim().is_empty()).count() == 1
+    };
+    walk(workbook, path, sheet, |found| match &mut above {
+        None => row(found),
+        Some(held) if is_single(&found) && held.len() < MAX_TITLE_ROWS => {
+            held.push(found);
             true
         }
-        Some(above) => {
-            // So many rows of a single cell are a table of one column.
-            let rows = if found.cells.len() == 1 { std::mem::take(above) } else { Vec::new() };
-            title = None;
+        Some(held) => {
+            let mut rows = std::mem::take(held);
+            above = None;
+            if looks_like_header(found.texts().into_iter().flatten()) {
+                title_rows = rows.len();
+                rows.clear();
+            }
             rows.into_iter().all(&mut row) && row(found)
         }
-        None => row(found),
     })?;
-    title.unwrap_or_default().into_iter().all(row);
-    Ok(())
+    above.unwrap_or_default().into_iter().all(row);
+    Ok(title_rows)
 }
 
 /// Goes through the rows of a sheet that are not empty until there is no more or `row` says so.

@@ -103,6 +103,8 @@ pub enum ClusterError {
 enum Trouble {
     /// Worth another attempt.
     Lost(String),
+    /// Nothing was finished for too long, whoever is to blame.
+    Late,
     /// Not worth one.
     Fatal(ClusterError),
 }
@@ -160,6 +162,10 @@ pub async fn run(
                 session.forget(whole.job);
             }
             Err(Trouble::Fatal(error)) => return Err(error),
+            Err(Trouble::Late) => {
+                anstream::eprintln!("part {part} is given out again: nothing was finished for too long");
+                waiting.push_front((part, attempt));
+            }
             Err(Trouble::Lost(message)) if attempt >= ATTEMPTS => {
                 return Err(ClusterError::Part { part, message });
             }
@@ -179,9 +185,7 @@ async fn attempt_part(session: Arc<Session>, part: u32, attempt: u32) -> (u32, u
     }
     let result = tokio::select! {
         result = session.part(part) => result,
-        () = session.too_late.notified() => {
-            Err(Trouble::Lost("the executors have finished nothing for too long".to_owned()))
-        }
+        () = session.too_late.notified() => Err(Trouble::Late),
     };
     (part, attempt, result)
 }
@@ -343,7 +347,9 @@ impl Session {
                 })
             }
             Code::FailedPrecondition | Code::InvalidArgument => {
-                Trouble::Fatal(ClusterError::Refused(format!("the scheduler refuses: {}", status.message())))
+                let message = status.message();
+                let told = || format!("the scheduler refuses: {message}");
+                Trouble::Fatal(ClusterError::Refused(refusal::find(message).map_or_else(told, str::to_owned)))
             }
             Code::Unimplemented => {
                 let message = format!("{} is no scheduler; see `jiesu cluster scheduler`", self.cluster);

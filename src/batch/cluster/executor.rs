@@ -49,6 +49,9 @@ const FOLDER: &str = "jiesu-executor-";
 /// A file in such a folder that is locked while the executor lives.
 const LOCK: &str = "lock";
 
+/// In so long an executor has made its folder and locked it.
+const MADE_WITHIN: Duration = Duration::from_secs(60);
+
 /// How an executor is set up.
 #[derive(Debug)]
 pub struct ExecutorOptions {
@@ -204,10 +207,12 @@ fn ballista(id: &str, address: SocketAddr, work_dir: &str) -> anyhow::Result<Bal
 fn remove_orphans(parent: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(parent)? {
         let entry = entry?;
-        if !entry.file_name().to_string_lossy().starts_with(FOLDER) {
+        let metadata = entry.metadata()?;
+        let is_new = metadata.modified()?.elapsed().is_ok_and(|age| age < MADE_WITHIN);
+        if !entry.file_name().to_string_lossy().starts_with(FOLDER) || !metadata.is_dir() || is_new {
             continue;
         }
-        // One that is being made has no lock yet; another user's cannot be opened.
+        // Another user's cannot be opened.
         let Ok(lock) = File::open(entry.path().join(LOCK)) else { continue };
         if lock.try_lock().is_ok()
             && let Err(error) = std::fs::remove_dir_all(entry.path())

@@ -141,7 +141,7 @@ pub enum InputError {
 pub struct Inputs {
     /// Tables that have rows.
     pub tables: Vec<InputTable>,
-    /// Why each file without a row and each sheet without words is left out.
+    /// What is left out and why: files without a row, sheets without words, titles above a header.
     pub left_out: Vec<String>,
 }
 
@@ -185,6 +185,14 @@ fn survey(
     } else {
         rows::survey(file)?
             .into_iter()
+            .inspect(|survey| {
+                if survey.title_rows > 0 && survey.rows > 0 {
+                    left_out.push(format!(
+                        "the title of `{}`, {} rows above the header",
+                        input.name, survey.title_rows
+                    ));
+                }
+            })
             .map(|survey| (Content::Rows(survey.source.layout), fields(&survey.columns), survey.rows))
             .collect()
     };

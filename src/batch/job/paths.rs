@@ -62,17 +62,6 @@ impl Paths {
         self.writes(file) || file.ancestors().any(|folder| same(folder, &self.parts))
     }
 
-    /// Removes the copies, which nobody needs once the input is known.
-    ///
-    /// # Errors
-    /// If the system does not let it.
-    pub fn remove_copies(&self) -> Result<(), BatchError> {
-        gone(&self.copies, std::fs::remove_dir_all(&self.copies))?;
-        // What else is in it belongs to a run that did not end.
-        let _ = std::fs::remove_dir(&self.parts);
-        Ok(())
-    }
-
     /// Removes what only a run that is not finished needs.
     pub(super) fn remove_work(&self) -> Result<(), BatchError> {
         gone(&self.parts, std::fs::remove_dir_all(&self.parts))

@@ -108,12 +108,14 @@ fn a_title_above_the_header_is_no_row() {
         format!(r#"<row r="{row}"><c r="A{row}" t="inlineStr"><is><t>{text}</t></is></c></row>"#)
     };
     let wide = r#"<row r="3"><c r="A3"><v>1</v></c><c r="B3"><v>2</v></c></row>"#;
+    let noted = r#"<row r="9"><c r="A9" t="str"><v>灯</v></c><c r="B9"><v>2</v></c></row>"#;
     let rows = |data: String| {
         let (survey, entries) = tables("a.xlsx", workbook(&[("工单", &data)])).remove(0);
         (survey.columns.len(), entries.into_iter().map(|entry| entry.line).collect::<Vec<_>>())
     };
     assert_eq!(rows(one(1, "工单台账") + HEADER + wide), (2, vec![3]));
     assert_eq!(rows(one(1, "内容") + &one(2, "灯")), (1, vec![2]), "a table of one column");
+    assert_eq!(rows(one(1, "内容") + &one(2, "灯") + noted), (2, vec![2, 9]), "a note beside a row");
     let many = (2..9).map(|row| one(row, "灯")).collect::<String>();
     assert_eq!(rows(one(1, "内容") + &many), (1, (2..9).collect()));
 }
