@@ -5,12 +5,8 @@ use std::path::{Path, PathBuf};
 
 use glob::MatchOptions;
 
+use super::extension::{EXTENSIONS, has_extension};
 use super::{InputError, remote};
-
-/// The endings of files that can be read.
-pub(super) const EXTENSIONS: &[&str] = &["csv", "tsv", "jsonl", "ndjson", "xlsx", "xlsm", "parquet"];
-/// The same for people.
-pub(super) const KNOWN: &str = ".csv, .tsv, .jsonl, .ndjson, .xlsx, .xlsm or .parquet";
 
 /// A file of the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,12 +57,6 @@ pub fn find(
         }
     }
     Ok(files)
-}
-
-/// Whether a file's name ends so, in whatever case.
-pub(super) fn has_extension(file: &Path, extensions: &[&str]) -> bool {
-    let own = file.extension().and_then(|own| own.to_str()).unwrap_or_default();
-    extensions.iter().any(|extension| own.eq_ignore_ascii_case(extension))
 }
 
 /// Files below a folder that can be read, without hidden ones and those that a spreadsheet keeps while it is open.

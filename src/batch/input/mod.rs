@@ -10,6 +10,7 @@ use datafusion::parquet::errors::ParquetError;
 use serde::{Deserialize, Serialize};
 
 mod columns;
+mod extension;
 mod find;
 mod remote;
 
@@ -93,7 +94,7 @@ pub enum InputError {
         hint: &'static str,
     },
     /// A folder or a pattern without files that can be read.
-    #[error("`{input}` holds no file that can be read; it may be {}", find::KNOWN)]
+    #[error("`{input}` holds no file that can be read; it may be {}", extension::KNOWN)]
     NoFile {
         /// What was typed.
         input: String,
@@ -180,7 +181,7 @@ fn survey(
 ) -> Result<Vec<InputTable>, InputError> {
     let file = input.path.as_path();
     let sha256 = rows::digest(file)?;
-    let known = if find::has_extension(file, &["parquet"]) {
+    let known = if extension::has_extension(file, &["parquet"]) {
         vec![parquet(file)?]
     } else {
         rows::survey(file)?

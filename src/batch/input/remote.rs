@@ -46,7 +46,7 @@ mod objects {
 
     use super::SCHEME;
     use crate::batch::input::InputError;
-    use crate::batch::input::find::{EXTENSIONS, has_extension};
+    use crate::batch::input::extension::{EXTENSIONS, has_extension};
     use crate::message::explain;
 
     /// How many bytes are asked for at once.

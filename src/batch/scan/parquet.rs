@@ -1,7 +1,6 @@
 //! Reads rows of a Parquet file.
 
 use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{StringArray, UInt64Array};
@@ -10,21 +9,13 @@ use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::metadata::RowGroupMetaData;
 
+use super::error::ScanError;
 use super::part::Slice;
-use super::reader::ScanError;
 use super::table::TableRows;
 use crate::batch::input::InputTable;
 
 /// Rows that are read at once: even long texts take little room then.
 const BATCH_ROWS: usize = 1024;
-
-/// Why rows of a Parquet file cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot read `{file}` as Parquet: {source}")]
-pub(super) struct PartError {
-    file: PathBuf,
-    source: ParquetError,
-}
 
 /// The row groups that a slice lies in, and how many rows stand before the first of them.
 fn row_groups(groups: &[RowGroupMetaData], slice: &Slice) -> (Vec<usize>, u64) {
@@ -48,7 +39,7 @@ pub(super) fn read(
     slice: &Slice,
     give: &mut dyn FnMut(&TableRows) -> Result<bool, ScanError>,
 ) -> Result<bool, ScanError> {
-    let wrong = |source: ParquetError| PartError { file: table.file.clone(), source };
+    let wrong = |source: ParquetError| ScanError::Parquet { file: table.file.clone(), source };
     let arrow = |error: ArrowError| wrong(ParquetError::ArrowError(error.to_string()));
     let file = File::open(&table.file).map_err(|error| wrong(error.into()))?;
     let batches = ParquetRecordBatchReaderBuilder::try_new(file)

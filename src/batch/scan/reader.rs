@@ -4,40 +4,18 @@ use std::iter;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt64Array};
-use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::record_batch::RecordBatch;
 
+use super::error::ScanError;
 use super::part::Slice;
 use super::table::{TableRows, to_batch};
 use super::{Part, Scan, TEXT, parquet};
-use crate::rows::{self, Entry, Layout, ReadError, Source};
+use crate::rows::{self, Entry, Layout, Source};
 
 /// Most rows of a batch.
 const MAX_BATCH_ROWS: usize = 4096;
 /// Most bytes of words of a batch: its requests take some twenty times as much.
 const MAX_BATCH_BYTES: usize = 1 << 20;
-
-/// Why a part cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ScanError {
-    /// A file cannot be read any more.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// A Parquet file cannot be read any more.
-    #[error(transparent)]
-    Parquet(#[from] parquet::PartError),
-    /// The rows are not what the job was made of.
-    #[error(
-        "`{file}` has changed while it was read: it has fewer rows now\nhint: let nothing write to it, and start again"
-    )]
-    Changed {
-        /// The file.
-        file: String,
-    },
-    /// Rows do not fit their columns.
-    #[error(transparent)]
-    Arrow(#[from] ArrowError),
-}
 
 /// Reads a part, batch after batch; `give` says whether somebody still wants more.
 pub(super) fn read_part(
