@@ -12,9 +12,7 @@ use crate::assessment::{
     AreaReference, Assessment, Degradation, Evidence, EvidenceTarget, FiredRule, Label, RiskAlarm,
 };
 use crate::city::City;
-use crate::classifier::{
-    Classification, ClassifierInput, EvidenceSpan, HeadConfig, SequenceClassifier, ranked,
-};
+use crate::classifier::{Classification, ClassifierInput, EvidenceSpan, SequenceClassifier};
 use crate::dispatch::{
     Area, AreaSource, Aspect, Directory, DispatchInput, Facts, Placement, Policy, Rule, Suggestion, suggest,
 };
@@ -29,6 +27,7 @@ use crate::tokenizer::EncodedText;
 
 mod check;
 mod decide;
+mod labels;
 
 /// Most characters of an unknown area that the answer repeats.
 const MAX_SHOWN_HINT: usize = 32;
@@ -90,7 +89,7 @@ impl Pipeline {
         let model = model.into();
         let terms = Terms { taxonomy: &city.taxonomy, directory: Some(&city.directory) };
         check::labels(&model, terms)?;
-        Ok(Self { meanings: meanings(&model, terms), model: Some(model), city })
+        Ok(Self { meanings: labels::meanings(&model, terms), model: Some(model), city })
     }
 
     /// A pipeline that answers by rules alone until there is a model.
@@ -309,37 +308,6 @@ impl Pipeline {
         risks
     }
 
-    /// A head's labels, most probable first; empty without a model or if it has no such head.
-    fn labels(&self, classification: Option<&Classification>, head: &str) -> Vec<Label> {
-        self.labels_if(classification, head, |_| true)
-    }
-
-    /// The labels of a head that hold, most probable first; empty without a model or if it has no such head.
-    fn holding(&self, classification: Option<&Classification>, head: &str) -> Vec<Label> {
-        let decided = || {
-            let (model, probabilities) = (self.model.as_ref()?, classification?.head(head)?);
-            Some(model.decision_rule(model.head(head)?).decide(probabilities))
-        };
-        let decided = decided().unwrap_or_default();
-        self.labels_if(classification, head, |label| decided.contains(&label))
-    }
-
-    fn labels_if(
-        &self,
-        classification: Option<&Classification>,
-        head: &str,
-        is_wanted: impl Fn(usize) -> bool,
-    ) -> Vec<Label> {
-        let probabilities = classification.and_then(|classification| classification.head(head));
-        let (Some(probabilities), Some(meanings)) = (probabilities, self.meanings.get(head)) else {
-            return Vec::new();
-        };
-        let wanted = ranked(probabilities).filter(|(label, _)| is_wanted(*label));
-        wanted
-            .filter_map(|(label, probability)| Some(Label { probability, ..meanings[label].clone()? }))
-            .collect()
-    }
-
     /// Answers requests as [`Assess::assess`] does; what `each` makes of an answer is kept, the answer is not.
     ///
     /// # Errors
@@ -373,23 +341,6 @@ impl Assess for Pipeline {
     fn assess(&self, requests: &[CitizenRequest], threads: Threads) -> Result<Vec<Assessment>> {
         self.assess_each(requests, threads, |assessment| assessment)
     }
-}
-
-/// What the labels of a model's heads stand for: looked up once, since each answer asks for all of them.
-fn meanings(model: &SequenceClassifier, terms: Terms<'_>) -> HashMap<String, Vec<Option<Label>>> {
-    let of_head = |head: &HeadConfig| {
-        let label = |label: &str| {
-            let meaning = terms.meaning(&head.name, label)?;
-            Some(Label {
-                id: meaning.id.to_owned(),
-                name: meaning.name.to_owned(),
-                name_en: meaning.name_en.to_owned(),
-                probability: 0.0,
-            })
-        };
-        (head.name.clone(), head.labels.iter().map(label).collect())
-    };
-    model.heads().iter().map(of_head).collect()
 }
 
 /// What is known about a request, for the conditions of rules: category, kind and urgency, then risks and groups.

@@ -207,12 +207,14 @@ fn ballista(id: &str, address: SocketAddr, work_dir: &str) -> anyhow::Result<Bal
 fn remove_orphans(parent: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(parent)? {
         let entry = entry?;
-        let metadata = entry.metadata()?;
-        let is_new = metadata.modified()?.elapsed().is_ok_and(|age| age < MADE_WITHIN);
-        if !entry.file_name().to_string_lossy().starts_with(FOLDER) || !metadata.is_dir() || is_new {
+        if !entry.file_name().to_string_lossy().starts_with(FOLDER) {
             continue;
         }
-        // Another user's cannot be opened.
+        // Another user's cannot be opened, and one that is not there any more need not be removed.
+        let made = entry.metadata().and_then(|metadata| metadata.modified());
+        if made.map_or(true, |made| made.elapsed().is_ok_and(|age| age < MADE_WITHIN)) {
+            continue;
+        }
         let Ok(lock) = File::open(entry.path().join(LOCK)) else { continue };
         if lock.try_lock().is_ok()
             && let Err(error) = std::fs::remove_dir_all(entry.path())
