@@ -64,6 +64,19 @@ pub struct Assessment {
     pub masked_text: String,
     /// What the city should know, for people.
     pub warnings: Vec<String>,
+    /// What each head says of all its labels; empty unless asked for.
+    pub heads: Vec<HeadScores>,
+}
+
+/// What a head of the model says of all its labels, before rules and the directory have a say.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HeadScores {
+    /// The head's name.
+    pub head: String,
+    /// Calibrated probabilities in the order of the head's labels.
+    pub probabilities: Vec<f32>,
+    /// The labels that hold, as places among them.
+    pub decided: Vec<usize>,
 }
 
 /// What was missing when an answer was made.

@@ -161,23 +161,3 @@ fn a_signal_ends_the_service_after_its_calls() {
     assert!(position("\"shut down\"").is_some(), "{rest:?}");
     assert!(position(words).is_none(), "the citizens' words are in the log");
 }
-
-#[test]
-fn evaluate_counts_what_the_model_gets_right() {
-    let folder = tempfile::tempdir().unwrap();
-    let rows = folder.path().join("rows.csv");
-    let csv =
-        "text,label\n小区物业乱收停车费，业委会也不管,housing\n公司拖欠我三个月工资,劳动社保\n没有标签,\n";
-    std::fs::write(&rows, csv).unwrap();
-    let args = ["evaluate", "--head", "category", "--label-column", "label", "--json"];
-    let output = jiesu(&args).arg(&rows).output().unwrap();
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(report["rows"], 2);
-    assert_eq!(report["rows_without_label"], 1);
-    assert_eq!(report["accuracy"], 1.0);
-    assert_eq!(report["labels"].as_array().unwrap().len(), 20);
-
-    let output = jiesu(&["evaluate", "--label-column", "label"]).arg(&rows).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("choose one with `--head`"));
-}

@@ -17,8 +17,8 @@ mod head;
 pub(crate) mod ngrams;
 mod prediction;
 
-pub(crate) use calibration::Scaling;
 pub use calibration::{Calibration, CalibrationError, CertifiedThreshold, HeadCalibration};
+pub(crate) use calibration::{Scaling, clopper_pearson};
 pub use config::{HeadConfig, ModelConfig, ModelConfigError, PRIMARY_HEAD, Pooling, Problem};
 pub use evidence::EvidenceSpan;
 pub(crate) use head::weight_prefix;

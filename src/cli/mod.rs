@@ -4,12 +4,14 @@ use std::num::NonZeroUsize;
 
 use clap::{Parser, Subcommand};
 
+pub mod ask;
 #[cfg(feature = "batch")]
 pub mod batch;
 pub mod bench;
 pub mod classify;
 #[cfg(feature = "cluster")]
 pub mod cluster;
+pub mod compare;
 pub mod corrections;
 pub mod directory;
 pub mod evaluate;
@@ -46,12 +48,14 @@ pub enum Command {
     /// Lends this machine to jobs of `jiesu batch --cluster`.
     #[cfg(feature = "cluster")]
     Cluster(cluster::ClusterArgs),
+    /// Tells whether one model, directory or file of predictions is better than another.
+    Compare(Box<compare::CompareArgs>),
     /// Exports what people decided otherwise, and reports which rules and categories it concerns.
     Corrections(corrections::CorrectionsArgs),
     /// Checks a city's directory, explains what it does, tries it.
     Directory(directory::DirectoryArgs),
     /// Measures a model on rows whose labels are known.
-    Evaluate(evaluate::EvaluateArgs),
+    Evaluate(Box<evaluate::EvaluateArgs>),
     /// Writes a model with its weights rounded to 8-bit integers.
     Quantize(quantize::QuantizeArgs),
     /// Serves the gRPC API `jiesu.v1`.

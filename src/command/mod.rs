@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
 
+mod ask;
 #[cfg(feature = "batch")]
 mod batch;
 mod bench;
@@ -11,6 +12,7 @@ mod card;
 mod classify;
 #[cfg(feature = "cluster")]
 mod cluster;
+mod compare;
 mod corrections;
 mod directory;
 mod evaluate;
@@ -40,6 +42,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Classify(args) => classify::run(&args),
         #[cfg(feature = "cluster")]
         Command::Cluster(args) => cluster::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Corrections(args) => corrections::run(&args),
         Command::Directory(args) => directory::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),

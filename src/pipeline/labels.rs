@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Pipeline;
-use crate::assessment::Label;
+use crate::assessment::{HeadScores, Label};
 use crate::classifier::{Classification, HeadConfig, SequenceClassifier, ranked};
 use crate::terms::Terms;
 
@@ -21,6 +21,17 @@ impl Pipeline {
         };
         let decided = decided().unwrap_or_default();
         self.labels_if(classification, head, |label| decided.contains(&label))
+    }
+
+    /// What each head says of all its labels; nothing without a model.
+    pub(super) fn scores(&self, classification: Option<&Classification>) -> Vec<HeadScores> {
+        let (Some(model), Some(classification)) = (&self.model, classification) else { return Vec::new() };
+        let of_head = |head: &HeadConfig| {
+            let probabilities = classification.head(&head.name)?.to_vec();
+            let decided = model.decision_rule(head).decide(&probabilities);
+            Some(HeadScores { head: head.name.clone(), probabilities, decided })
+        };
+        model.heads().iter().filter_map(of_head).collect()
     }
 
     fn labels_if(

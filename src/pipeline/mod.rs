@@ -47,6 +47,8 @@ pub struct CitizenRequest {
     pub explain: bool,
     /// Whether the answer holds the words with personal data masked.
     pub mask: bool,
+    /// Whether the answer holds what each head says of all its labels.
+    pub scores: bool,
     /// The words as the model reads them, if there is a model.
     pub encoded: Option<EncodedText>,
     /// What it was checked against, and will be answered by: another may be in use by then.
@@ -156,6 +158,7 @@ impl Pipeline {
             requester: None,
             explain: false,
             mask: false,
+            scores: false,
             encoded,
             pipeline,
             placement,
@@ -222,6 +225,7 @@ impl Pipeline {
             masked_title: masked(request, Field::Title),
             masked_text: masked(request, Field::Text),
             warnings: Vec::new(),
+            heads: if request.scores { self.scores(classification) } else { Vec::new() },
             area: request.placement.area.map(|(place, source)| area(place, source)),
             area_candidates: request.placement.candidates.iter().map(|&place| area(place, source)).collect(),
             degradations: Vec::new(),

@@ -67,6 +67,16 @@ pub enum Layout {
     },
 }
 
+impl Layout {
+    /// The name of the sheet, if it is one.
+    pub fn sheet(&self) -> Option<&str> {
+        match self {
+            Self::Sheet { name } => Some(name),
+            Self::Delimited { .. } | Self::JsonLines { .. } => None,
+        }
+    }
+}
+
 /// A column of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::assessment::{
-    AreaReference, Assessment, Decision, DecisionAction, Evidence, EvidenceTarget, FiredRule, Label,
-    RiskAlarm,
+    AreaReference, Assessment, Decision, DecisionAction, Evidence, EvidenceTarget, FiredRule, HeadScores,
+    Label, RiskAlarm,
 };
 use crate::classifier::{HeadConfig, Problem, SequenceClassifier};
 use crate::dispatch::{AreaLevel, AreaSource, DepartmentRole, DepartmentSuggestion, Leadership};
@@ -53,8 +53,9 @@ impl Inquiry {
         let requester = requester(message).map_err(|violation| violations.push(violation)).ok().flatten();
         match request {
             Ok(mut request) if violations.is_empty() => {
-                (request.requester, request.explain, request.mask) =
-                    (requester, message.explain, message.mask);
+                request.requester = requester;
+                (request.explain, request.mask, request.scores) =
+                    (message.explain, message.mask, message.scores);
                 Ok(Self { request, wish: Wish { category_count, department_count } })
             }
             Ok(_) => Err(RequestError { violations }),
@@ -160,6 +161,7 @@ impl From<Assessment> for pb::Assessment {
             masked_title: assessment.masked_title,
             masked_text: assessment.masked_text,
             warnings: assessment.warnings,
+            heads: assessment.heads.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -169,6 +171,12 @@ fn leadership(leadership: Leadership) -> pb::Leadership {
         Leadership::Functional => pb::Leadership::Functional,
         Leadership::Territorial => pb::Leadership::Territorial,
         Leadership::Both => pb::Leadership::Both,
+    }
+}
+
+impl From<HeadScores> for pb::HeadScores {
+    fn from(HeadScores { head, probabilities, decided }: HeadScores) -> Self {
+        Self { head, probabilities, decided: decided.into_iter().map(saturated).collect() }
     }
 }
 

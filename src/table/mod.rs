@@ -1,20 +1,22 @@
-//! Tables of labelled requests, to train or to evaluate on: JSON lines or CSV, one map of columns a row.
+//! Tables of labelled requests, to train or to evaluate on: one map of columns a row, from any file that
+//! [`rows`] reads, and with the feature `batch` from Parquet.
 //!
-//! Both formats are UTF-8; a byte-order mark is skipped. No row is skipped in silence: what cannot be read is told with
-//! file and line, all broken rows at once.
+//! No row is skipped in silence: what cannot be read is told with file and line, all broken rows at once.
 
 use std::path::{Path, PathBuf};
 
 use rayon::iter::Either;
 use rayon::prelude::*;
-use serde_json::Value;
-use sha2::{Digest, Sha256};
+use serde_json::Map;
 
+#[cfg(feature = "batch")]
+mod parquet;
 mod row;
 
 pub use row::{Labels, Row};
 
 use crate::message::quoted;
+use crate::rows::{self, Column, Entry, Layout, ReadError, Survey};
 
 /// How many broken rows an error shows.
 const SHOWN_FAULTS: usize = 10;
@@ -23,28 +25,28 @@ const SHOWN_FAULTS: usize = 10;
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
     /// The file cannot be read.
-    #[error("cannot read `{path}`: {source}")]
-    Read {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A Parquet file cannot be read.
+    #[error("cannot read `{path}` as Parquet: {problem}\nhint: {hint}")]
+    Parquet {
         /// The file.
         path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
+        /// What the reader says.
+        problem: String,
+        /// What to do.
+        hint: &'static str,
     },
-    /// Neither JSON lines nor CSV.
-    #[error("`{path}` is neither .jsonl (.ndjson) nor .csv\nhint: save a spreadsheet as CSV UTF-8")]
-    Format {
+    /// A workbook with several tables: which one is meant nobody can say.
+    #[error(
+        "`{path}` has rows in several sheets: {}\nhint: save the one that is meant by itself",
+        quoted(sheets)
+    )]
+    Sheets {
         /// The file.
         path: PathBuf,
-    },
-    /// Some other encoding, most often GBK or UTF-16.
-    #[error("{path}:{line}: the text is not UTF-8\nhint: convert it first, `iconv -f {guess} -t UTF-8`")]
-    Encoding {
-        /// The file.
-        path: PathBuf,
-        /// The first line that is not UTF-8.
-        line: usize,
-        /// The encoding that the file may have, as `iconv` names it.
-        guess: &'static str,
+        /// The sheets that have rows.
+        sheets: Vec<String>,
     },
     /// No row at all.
     #[error("`{path}` has no rows")]
@@ -86,7 +88,7 @@ pub struct RowFault {
 pub struct Table {
     path: PathBuf,
     digest: String,
-    /// In the order of their first occurrence.
+    /// In the order of the file.
     columns: Vec<String>,
     lines: Vec<Line>,
 }
@@ -99,29 +101,20 @@ struct Line {
 }
 
 impl Table {
-    /// Reads a file; `.jsonl` and `.ndjson` hold one object a line, `.csv` has a header.
+    /// Reads a file: delimited text, JSON lines or a workbook with one sheet that has rows; with the feature `batch` also
+    /// Parquet.
     ///
     /// Rows that are broken are told by [`map_rows`](Self::map_rows), together with those that its caller cannot use.
     ///
     /// # Errors
-    /// If the file cannot be read, is no UTF-8 JSON lines or CSV, or has no rows.
+    /// If the file cannot be read, or has no rows.
     pub fn read(path: &Path) -> Result<Self, TableError> {
-        let owned = || path.to_owned();
-        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        let lines_of = match extension.to_ascii_lowercase().as_str() {
-            "jsonl" | "ndjson" => json_lines,
-            "csv" => csv_lines,
-            _ => return Err(TableError::Format { path: owned() }),
-        };
-        let bytes = std::fs::read(path).map_err(|source| TableError::Read { path: owned(), source })?;
-        let content =
-            decode(&bytes).map_err(|(line, guess)| TableError::Encoding { path: owned(), line, guess })?;
-        let mut columns = Vec::new();
-        let lines = lines_of(content, &mut columns);
+        let is_parquet = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
+        let (columns, lines) = if is_parquet { read_parquet(path)? } else { read_rows(path)? };
         if lines.is_empty() {
-            return Err(TableError::Empty { path: owned() });
+            return Err(TableError::Empty { path: path.to_owned() });
         }
-        Ok(Self { path: owned(), digest: hex::encode(Sha256::digest(&bytes)), columns, lines })
+        Ok(Self { path: path.to_owned(), digest: rows::digest(path)?, columns, lines })
     }
 
     /// The file.
@@ -132,6 +125,11 @@ impl Table {
     /// SHA-256 of the file, hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// Its columns, in the order of the file.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
     }
 
     /// Checks that the file has some columns; rows need not have all of them.
@@ -176,90 +174,50 @@ impl Table {
     }
 }
 
-/// The text of a file; if it is not UTF-8, the first line that is not and a guess of the encoding.
-fn decode(bytes: &[u8]) -> Result<&str, (usize, &'static str)> {
-    let content = std::str::from_utf8(bytes).map_err(|error| {
-        let line = bytes[..error.valid_up_to()].split(|byte| *byte == b'\n').count();
-        let utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
-        (line, if utf16 { "UTF-16" } else { "GB18030" })
-    })?;
-    Ok(content.strip_prefix('\u{feff}').unwrap_or(content))
+#[cfg(feature = "batch")]
+fn read_parquet(path: &Path) -> Result<(Vec<String>, Vec<Line>), TableError> {
+    parquet::read(path)
 }
 
-fn json_lines(content: &str, columns: &mut Vec<String>) -> Vec<Line> {
-    let filled = (1..).zip(content.lines()).filter(|(_, words)| !words.trim().is_empty());
-    let lines: Vec<Line> = filled.map(|(number, words)| Line { number, row: json_row(words) }).collect();
-    for row in lines.iter().flat_map(|line| &line.row) {
-        for column in row.0.keys() {
-            if !columns.contains(column) {
-                columns.push(column.clone());
-            }
-        }
+#[cfg(not(feature = "batch"))]
+fn read_parquet(path: &Path) -> Result<(Vec<String>, Vec<Line>), TableError> {
+    let problem = "this program was built without it".to_owned();
+    Err(TableError::Parquet { path: path.to_owned(), problem, hint: "build it with `--features batch`" })
+}
+
+fn read_rows(path: &Path) -> Result<(Vec<String>, Vec<Line>), TableError> {
+    let mut with_rows: Vec<Survey> =
+        rows::survey(path)?.into_iter().filter(|survey| survey.rows > 0).collect();
+    if with_rows.len() > 1 {
+        let sheets =
+            with_rows.iter().map(|survey| survey.source.layout.sheet().unwrap_or_default().to_owned());
+        return Err(TableError::Sheets { path: path.to_owned(), sheets: sheets.collect() });
     }
-    lines
+    let Some(Survey { source, columns, .. }) = with_rows.pop() else { return Ok((Vec::new(), Vec::new())) };
+    // In a grid a cell that is left empty says so: a list without labels, not a missing one.
+    let is_grid = !matches!(source.layout, Layout::JsonLines { .. });
+    let lines = rows::read(&source, &columns)?.map(|entry| Ok(line(&columns, is_grid, entry?)));
+    let lines = lines.collect::<Result<_, ReadError>>()?;
+    Ok((columns.into_iter().map(|column| column.name).collect(), lines))
 }
 
-fn json_row(words: &str) -> Result<Row, String> {
-    match serde_json::from_str(words) {
-        Ok(Value::Object(row)) => Ok(Row(row)),
-        Ok(_) => Err("is not a JSON object".to_owned()),
-        Err(error) => {
-            let (message, column) = (error.to_string(), error.column());
-            let message = message.split(" at line ").next().unwrap_or_default();
-            Err(format!("is not JSON: {message} at column {column}"))
+fn line(columns: &[Column], is_grid: bool, Entry { line, row }: Entry) -> Line {
+    let row = row.map_err(|broken| broken.problem).and_then(|cells| {
+        let mut row = Map::new();
+        for (Column { name, json }, cell) in columns.iter().zip(cells) {
+            let value = match cell {
+                Some(cell) if *json => {
+                    serde_json::from_str(&cell).map_err(|error| format!("`{name}` is not JSON: {error}"))?
+                }
+                Some(cell) => cell.into(),
+                None if is_grid => "".into(),
+                None => continue,
+            };
+            row.insert(name.clone(), value);
         }
-    }
-}
-
-fn csv_lines(content: &str, columns: &mut Vec<String>) -> Vec<Line> {
-    let mut reader = csv::Reader::from_reader(content.as_bytes());
-    let mut numbers = LineNumbers { content, byte: 0, line: 1 };
-    // Neither reading nor decoding can fail here, and a header has no length to keep to.
-    columns.extend(reader.headers().into_iter().flatten().map(str::to_owned));
-    let row = |record: &csv::StringRecord| {
-        let mut row = serde_json::Map::new();
-        for (column, cell) in columns.iter().zip(record) {
-            // Of columns with the same name the first counts.
-            row.entry(column).or_insert_with(|| cell.into());
-        }
-        Row(row)
-    };
-    let line = |record: csv::Result<csv::StringRecord>| match record {
-        Ok(record) => Line { number: numbers.line_of(record.position()), row: Ok(row(&record)) },
-        Err(error) => Line {
-            number: numbers.line_of(error.position()),
-            row: Err(if let csv::ErrorKind::UnequalLengths { expected_len, len, .. } = error.kind() {
-                format!("has {len} fields, but the header has {expected_len}")
-            } else {
-                error.to_string()
-            }),
-        },
-    };
-    reader.into_records().map(line).collect()
-}
-
-/// Counts the lines of a CSV file up to its records.
-///
-/// The reader's own count is not of use: it takes a record to start right behind the `\r` of the one before, and so on
-/// the line of that one, and leaves empty lines out.
-struct LineNumbers<'a> {
-    content: &'a str,
-    byte: usize,
-    line: u64,
-}
-
-impl LineNumbers<'_> {
-    /// The line that a record starts on; records come in the order of the file.
-    fn line_of(&mut self, position: Option<&csv::Position>) -> u64 {
-        let bytes = self.content.as_bytes();
-        let mut start = position.map_or(self.byte, |position| position.byte() as usize).max(self.byte);
-        while matches!(bytes.get(start), Some(b'\r' | b'\n')) {
-            start += 1;
-        }
-        self.line += bytes[self.byte..start].split(|byte| *byte == b'\n').skip(1).count() as u64;
-        self.byte = start;
-        self.line
-    }
+        Ok(Row(row))
+    });
+    Line { number: line, row }
 }
 
 fn told(path: &Path, faults: &[RowFault]) -> String {
@@ -353,18 +311,39 @@ mod tests {
     }
 
     #[test]
-    fn refuses_other_encodings_and_formats_with_a_way_out() {
+    fn other_encodings_and_workbooks_are_read() {
         // 诉求 in GBK.
-        let error = table("rows.csv", b"text,label\n\xcb\xdf\xc7\xf3,a\n").unwrap_err();
+        let gbk = table("rows.csv", b"text,label\n\xcb\xdf\xc7\xf3,a\n").unwrap();
+        assert_eq!(gbk.map_rows(|row| Ok(row.words("text")?.to_owned())).unwrap(), ["诉求"]);
+        let workbook = |sheets: &[&str]| {
+            let mut book = rust_xlsxwriter::Workbook::new();
+            for name in sheets {
+                let sheet = book.add_worksheet().set_name(*name).unwrap();
+                for (row, [text, label]) in [["text", "label"], ["路灯不亮", "a"]].into_iter().enumerate()
+                {
+                    sheet.write(row as u32, 0, text).unwrap().write(row as u32, 1, label).unwrap();
+                }
+            }
+            table("rows.xlsx", book.save_to_buffer().unwrap())
+        };
+        let one = workbook(&["一"]).unwrap();
+        assert_eq!(one.map_rows(|row| Ok(row.words("text")?.to_owned())).unwrap(), ["路灯不亮"]);
+        let error = workbook(&["一", "二"]).unwrap_err();
         assert_eq!(
             error,
-            "rows.csv:2: the text is not UTF-8\nhint: convert it first, `iconv -f GB18030 -t UTF-8`"
+            "`rows.xlsx` has rows in several sheets: `一`, `二`\nhint: save the one that is meant by itself"
         );
-        assert!(table("rows.csv", b"\xff\xfet\0e\0").unwrap_err().contains("-f UTF-16"));
-        assert!(table("rows.xlsx", "").unwrap_err().contains("hint: save a spreadsheet as CSV UTF-8"));
+    }
+
+    #[test]
+    fn refuses_other_formats_with_a_way_out() {
+        assert!(table("rows.xls", "").unwrap_err().contains("hint: open it in a spreadsheet program"));
         assert!(table("rows", "").is_err());
         let missing = Table::read(Path::new("no/such.csv")).unwrap_err().to_string();
         assert!(missing.starts_with("cannot read `no/such.csv`: "), "{missing}");
+        let parquet = table("rows.parquet", "text").unwrap_err();
+        assert!(parquet.starts_with("cannot read `rows.parquet` as Parquet: "), "{parquet}");
+        assert!(parquet.contains("\nhint: "), "{parquet}");
     }
 
     #[test]

@@ -20,6 +20,16 @@ pub enum Labels {
     Many(Vec<String>),
 }
 
+impl Labels {
+    /// All of them, as a list.
+    pub fn into_list(self) -> Vec<String> {
+        match self {
+            Self::One(label) => vec![label],
+            Self::Many(labels) => labels,
+        }
+    }
+}
+
 impl Row {
     /// The words in a column; empty if it is missing or null.
     ///

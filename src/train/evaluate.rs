@@ -4,7 +4,7 @@ use candle_core::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::classifier::{HeadCalibration, HeadConfig, Problem, Scaling, top};
-use crate::eval::scores::{self, LabelCounts};
+use crate::eval::metrics::{LabelCounts, macro_f1, micro_f1};
 
 use super::bert::Pass;
 use super::example::{Example, pack};
@@ -101,12 +101,14 @@ impl HeadAnswers {
                     })
                     .unzip();
                 let num_labels = gold.iter().map(|label| label + 1).max().unwrap_or(0).max(head.labels.len());
-                let accuracy = scores::accuracy(&gold, &predicted);
+                let counts = LabelCounts::of_rows(gold.iter().copied().zip(predicted), num_labels);
+                // With one label and one decision a row, micro F1 is accuracy.
+                let accuracy = micro_f1(&counts);
                 HeadFigures {
                     head: head.name.clone(),
                     rows: gold.len(),
                     accuracy,
-                    macro_f1: scores::macro_f1(&gold, &predicted, num_labels),
+                    macro_f1: macro_f1(&counts),
                     micro_f1: accuracy,
                 }
             }
@@ -189,7 +191,7 @@ fn multi_label_figures(head: &HeadConfig, rows: &[(&[usize], Vec<usize>)]) -> He
         gold.iter().for_each(|label| counts[*label].support += 1);
         for label in predicted {
             counts[*label].predicted += 1;
-            counts[*label].hits += usize::from(gold.contains(label));
+            counts[*label].hits += u64::from(gold.contains(label));
         }
     }
     let right = rows.iter().filter(|(gold, predicted)| gold == predicted).count();
@@ -197,8 +199,8 @@ fn multi_label_figures(head: &HeadConfig, rows: &[(&[usize], Vec<usize>)]) -> He
         head: head.name.clone(),
         rows: rows.len(),
         accuracy: right as f64 / rows.len().max(1) as f64,
-        macro_f1: scores::mean_f1(&counts),
-        micro_f1: scores::micro_f1(&counts),
+        macro_f1: macro_f1(&counts),
+        micro_f1: micro_f1(&counts),
     }
 }
 

@@ -204,7 +204,7 @@ fn best_threshold(mut decisions: Vec<(f32, bool)>) -> Option<f32> {
 }
 
 /// Lower end of the one-sided Clopper–Pearson interval that errs with probability `error`.
-fn clopper_pearson(correct: usize, accepted: usize, error: f64) -> f64 {
+pub(crate) fn clopper_pearson(correct: usize, accepted: usize, error: f64) -> f64 {
     if correct == 0 {
         return 0.0;
     }

@@ -10,6 +10,7 @@ use super::prediction::DecisionRule;
 mod fit;
 mod scaling;
 
+pub(crate) use fit::clopper_pearson;
 pub(crate) use scaling::Scaling;
 
 /// Probability from which a label of a multi-label head holds where nothing was measured.

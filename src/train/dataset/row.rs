@@ -96,11 +96,7 @@ pub(super) fn read_row(
 /// The further labels that would do for a head.
 fn further(row: &Row, head: &HeadColumn) -> Result<Vec<String>, String> {
     let labels = head.also.as_ref().map(|column| row.labels(column, true)).transpose()?.flatten();
-    Ok(match labels {
-        None => Vec::new(),
-        Some(Labels::One(label)) => vec![label],
-        Some(Labels::Many(labels)) => labels,
-    })
+    Ok(labels.map_or_else(Vec::new, Labels::into_list))
 }
 
 /// Cuts the middle out of words that are longer than a request may be; the tokenizer would drop it anyway.
