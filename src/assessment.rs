@@ -9,6 +9,9 @@ use crate::dispatch::{Area, AreaSource, DepartmentRole, DepartmentSuggestion, Le
 use crate::request::Field;
 use crate::taxonomy::Term;
 
+/// Most categories or departments that a caller may ask for.
+pub const MAX_COUNT: usize = 20;
+
 /// What was found out about one request.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Assessment {

@@ -8,6 +8,19 @@ pub fn explain(error: &(dyn std::error::Error + 'static)) -> String {
     })
 }
 
+/// Most characters of a word from outside that a message or a report repeats.
+const MAX_SHOWN_CHARS: usize = 40;
+
+/// A label or a value from a file as it may be repeated: whoever named the wrong column has put citizens' words there, so
+/// personal data is masked, and what is long is cut.
+pub(crate) fn shortened(word: &str) -> String {
+    let masked = crate::privacy::masked(word);
+    if masked.chars().count() <= MAX_SHOWN_CHARS {
+        return masked;
+    }
+    masked.chars().take(MAX_SHOWN_CHARS - 1).chain(['…']).collect()
+}
+
 /// Names in backticks, with commas between them.
 pub(crate) fn quoted(names: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let names: Vec<_> = names.into_iter().map(|name| format!("`{}`", name.as_ref())).collect();

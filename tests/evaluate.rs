@@ -33,7 +33,9 @@ struct Outcome {
 
 fn jiesu(args: &[&str]) -> Outcome {
     let mut command = Command::cargo_bin("jiesu").unwrap();
-    for variable in ["JIESU_MODEL", "JIESU_TAXONOMY", "JIESU_DIRECTORY", "RUST_LOG"] {
+    for variable in
+        ["JIESU_MODEL", "JIESU_QUANTIZE", "JIESU_TAXONOMY", "JIESU_DIRECTORY", "JIESU_RISK_RULES", "RUST_LOG"]
+    {
         command.env_remove(variable);
     }
     let output = command.args(args).output().unwrap();
@@ -160,7 +162,9 @@ fn what_the_whole_pipeline_does_is_measured_too() {
     let recall = figure(&of_leads, "supporting_recall")["value"].as_f64().unwrap();
     assert!((0.0..=1.0).contains(&recall));
     assert_eq!(figure(&of_leads, "accuracy")["name"], "lead right (top 1)");
-    assert!(!ids(&of_leads).contains(&"log_loss"), "what rules give is no distribution");
+    let by_rules = ["--by", "rules", "--resamples", "100", "--model", model.to_str().unwrap()];
+    let by_rules = report(&[&asked[..], &by_rules].concat());
+    assert!(!ids(&by_rules).contains(&"log_loss"), "what rules give is no distribution");
     let outcome = jiesu(&[&asked[..], &["--supporting-column", "help"]].concat());
     assert!(outcome.stderr.contains("hint: write `--by all`"), "{}", outcome.stderr);
 }
@@ -172,7 +176,7 @@ fn a_report_holds_page_figures_and_predictions() {
     let outcome =
         jiesu(&[&category(&rows)[..], &["--slice", "区", "--report", to.to_str().unwrap()]].concat());
     assert_eq!(outcome.status, 0, "{}", outcome.stderr);
-    assert!(outcome.stdout.contains("the report is "), "{}", outcome.stdout);
+    assert!(outcome.stderr.contains("the report is "), "{}", outcome.stderr);
     let page = fs::read_to_string(to.join("report.html")).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>") && page.contains("东区") && page.contains("<mark"));
     let json = fs::read_to_string(to.join("report.json")).unwrap();
@@ -207,6 +211,29 @@ fn a_gate_passes_fails_or_cannot_be_judged() {
     assert_eq!(malformed.status, 2);
     assert!(malformed.stderr.contains("gate.toml:"), "{}", malformed.stderr);
     assert!(malformed.stdout.is_empty(), "before anything is asked");
+    let chinese = gate("[[bound]]\nfigure = \"accuracy\"\nslice = { 区 = \"东区\" }\nat_least = 0.9\n");
+    assert!(chinese.stderr.contains("gate.toml:3: "), "{}", chinese.stderr);
+    assert!(chinese.stderr.contains("a Chinese key stands in quotes"), "{}", chinese.stderr);
+    let unsliced = gate("[[bound]]\nfigure = \"accuracy\"\nslice = { \"区\" = \"东区\" }\nat_least = 0.9\n");
+    assert_eq!(unsliced.status, 2);
+    assert!(unsliced.stderr.contains("hint: add `--slice 区`"), "{}", unsliced.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_who_has_seen_enough_does_not_pass_a_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let (rows, gate) = (rows(folder.path()), folder.path().join("gate.toml"));
+    fs::write(&gate, "[[bound]]\nfigure = \"accuracy\"\nat_least = 0.999\n").unwrap();
+    let evaluate = std::process::Command::new(env!("CARGO_BIN_EXE_jiesu"))
+        .args(category(&rows))
+        .args(["--model", "built-in", "--gate", gate.to_str().unwrap()])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn();
+    let mut evaluate = evaluate.unwrap();
+    drop(evaluate.stdout.take());
+    assert_eq!(evaluate.wait_with_output().unwrap().status.code(), Some(1));
 }
 
 #[test]
@@ -244,6 +271,12 @@ fn two_models_two_directories_or_two_reports_are_compared() {
     assert_eq!(same.status, 0, "{}", same.stderr);
     assert!(same.stdout.starts_with("no difference"), "{}", same.stdout);
 
+    let by_model = jiesu(&[&["compare", &directory, &directory, "--model", &model], &input[..]].concat());
+    assert_eq!(by_model.status, 2);
+    assert!(by_model.stderr.contains("hint: write `--head department --by all`"), "{}", by_model.stderr);
+    let ignored = jiesu(&[&["compare", &a, &b], &input[..]].concat());
+    assert_eq!(ignored.status, 2);
+    assert!(ignored.stderr.contains("both were answered already"), "{}", ignored.stderr);
     let no_input = jiesu(&["compare", &model, "built-in"]);
     assert_eq!(no_input.status, 2);
     assert!(no_input.stderr.contains("hint: name them, `--input FILE"), "{}", no_input.stderr);

@@ -21,7 +21,8 @@ use super::model::ModelArgs;
 Rows without a label are left out and counted. Labels may be ids or names of the taxonomy and the directory. Every figure
 has a 95 % interval, by a bootstrap of the rows within each label.
 
-Exit status: 0 measured, and the bounds of the gate are met; 1 a bound is missed; 2 nothing could be measured or judged.")]
+Exit status: 0 measured, and the bounds of the gate are met, save those with fewer rows than their
+`min_rows`; 1 a bound is missed; 2 nothing could be measured, or a bound not judged.")]
 pub struct EvaluateArgs {
     /// Rows with known labels: .csv, .tsv, .jsonl, .ndjson, .xlsx (one sheet), and .parquet in a build with `batch`.
     #[arg(value_name = "INPUT", required = true)]
@@ -44,8 +45,9 @@ pub struct EvaluateArgs {
     #[arg(long = "slice", value_name = "COLUMN")]
     pub slices: Vec<String>,
 
-    /// Ask a running service, such as `http://127.0.0.1:50051`, in place of a model of this process.
-    #[arg(long, value_name = "URI", conflicts_with_all = ["model", "quantize"])]
+    /// Ask a running service, such as `http://127.0.0.1:50051`, in place of a model of this process; `--model`,
+    /// `--quantize` and `--risk-rules` are then not used. To the service each row is a request like any other.
+    #[arg(long, value_name = "URI")]
     pub endpoint: Option<Uri>,
 
     /// Write `report.html`, `report.json` and `predictions.jsonl` into this folder. Personal data in texts is masked.

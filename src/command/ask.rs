@@ -3,23 +3,25 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use tonic::transport::Uri;
 
 use super::load;
 use crate::city::{City, CityFiles};
 use crate::classifier::{Problem, SequenceClassifier};
-use crate::cli::ask::AskArgs;
+use crate::cli::ask::{AskArgs, By};
 use crate::cli::model::ModelArgs;
 use crate::dispatch::Directory;
-use crate::eval::answers::{Answer, Answers, Channel, ModelAnswers, PipelineAnswers, Service};
+use crate::eval::answers::{
+    Answer, AnswerError, Answers, Channel, ModelAnswers, PipelineAnswers, Service, ServiceError,
+};
 use crate::eval::gold::Gold;
 use crate::eval::question::Question;
 use crate::eval::report::WhatWasEvaluated;
 use crate::eval::rows::{Columns, LabelledRows};
 use crate::eval::{Bootstrap, Evaluation};
-use crate::message::quoted;
+use crate::message::{quoted, shortened};
 use crate::pipeline::Pipeline;
 use crate::request::RequestText;
 use crate::taxonomy::Taxonomy;
@@ -70,7 +72,10 @@ impl Asked {
         let city = model.city.files();
         let taxonomy = city.load_taxonomy()?;
         let (answerer, heads) = match endpoint {
-            Some(uri) => at_service(uri, channel, &city, &taxonomy)?,
+            Some(uri) => {
+                let of_departments = args.head.as_deref() == Some(DEPARTMENT_HEAD);
+                at_service(uri, channel, (&city, of_departments), &taxonomy)?
+            }
             None => in_process(model, channel, &city)?,
         };
         let head = find_head(&heads, &answerer.model, args)?;
@@ -85,7 +90,7 @@ impl Asked {
         let rows = read_rows(files, columns, &question, terms)?;
         let gold = Gold::new(&rows, &question)?;
         warn_of_unknown_labels(&gold, &question, rows.texts().len());
-        let answers = answer(answerer.answers.as_ref(), &question, rows.texts())?;
+        let answers = answer(answerer.answers.as_ref(), &question, &rows)?;
         Ok(Self {
             question,
             rows,
@@ -166,7 +171,7 @@ fn in_process(args: &ModelArgs, channel: Channel, city: &CityFiles) -> anyhow::R
 fn at_service(
     uri: &Uri,
     channel: Channel,
-    city: &CityFiles,
+    (city, of_departments): (&CityFiles, bool),
     taxonomy: &Taxonomy,
 ) -> anyhow::Result<(Answerer, Vec<Head>)> {
     ensure!(
@@ -182,7 +187,7 @@ fn at_service(
         theirs.taxonomy_version,
         taxonomy.version
     );
-    if channel == Channel::All {
+    if channel == Channel::All || of_departments {
         let directory = city.load_directory(taxonomy)?;
         ensure!(
             theirs.directory_version == directory.version,
@@ -240,8 +245,20 @@ fn ask_head(head: &Head, args: &AskArgs, terms: Terms<'_>) -> anyhow::Result<Que
         })
     };
     let system = args.label_system.as_ref().map(find).transpose()?;
-    let labels = head.labels.iter().map(String::as_str);
+    let labels = head.labels.iter().map(String::as_str).chain(unlearned_departments(head, args, terms));
     Ok(Question::new(&head.name, head.problem, labels, terms, system)?)
+}
+
+/// The departments of the directory that the head has not learned: rules may name them as well.
+fn unlearned_departments<'a>(head: &Head, args: &AskArgs, terms: Terms<'a>) -> Vec<&'a str> {
+    let directory = terms.directory.filter(|_| args.by != By::Model && head.name == DEPARTMENT_HEAD);
+    let learned = |id: &str| {
+        let stands_for =
+            |label: &String| terms.meaning(DEPARTMENT_HEAD, label).is_some_and(|known| known.id == id);
+        head.labels.iter().any(stands_for)
+    };
+    let ids = directory.into_iter().flat_map(|directory| &directory.departments).map(|unit| unit.id.as_str());
+    ids.filter(|id| !learned(id)).collect()
 }
 
 fn read_rows(
@@ -253,17 +270,35 @@ fn read_rows(
     let mut rows = LabelledRows::read(files, columns, question.problem)?;
     rows.replace_labels(|label| question.label_of(label, terms));
     rows.replace_supporting(|unit| Some(terms.meaning(SUPPORTING_HEAD, unit)?.id.to_owned()));
+    let unknown = rows.supporting().into_iter().flatten().flatten();
+    let unknown: Vec<&String> =
+        unknown.filter(|unit| terms.meaning(SUPPORTING_HEAD, unit).is_none()).collect();
+    if let Some(first) = unknown.first() {
+        anstream::eprintln!(
+            "warning: {} supporting departments are none of the directory and count as not found, such as `{}`",
+            unknown.len(),
+            shortened(first)
+        );
+    }
     Ok(rows)
 }
 
 /// Has all rows answered, with a bar that shows how far it is.
-fn answer(answers: &dyn Answers, question: &Question, texts: &[RequestText]) -> anyhow::Result<Vec<Answer>> {
+fn answer(answers: &dyn Answers, question: &Question, rows: &LabelledRows) -> anyhow::Result<Vec<Answer>> {
+    let texts = rows.texts();
     // Draws only if standard error is a terminal.
     let progress = ProgressBar::new(texts.len() as u64);
     progress.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {eta} left")?);
     let answers = answers.answers(question, texts, false, &mut |rows| progress.inc(rows as u64));
     progress.finish_and_clear();
-    Ok(answers?)
+    answers.map_err(|error| match error {
+        AnswerError::Service(ServiceError::Refused { uri, row, problem }) => {
+            anyhow!("`{uri}` refused the row `{}`: {problem}", rows.ids()[row])
+        }
+        error @ (AnswerError::Model(_) | AnswerError::Service(_) | AnswerError::NoScores { .. }) => {
+            error.into()
+        }
+    })
 }
 
 fn warn_of_unknown_labels(gold: &Gold, question: &Question, rows: usize) {

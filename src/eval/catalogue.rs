@@ -4,7 +4,7 @@ use super::metrics::Estimate;
 use super::report::{self, Better, Figure, FigureGroup};
 use crate::terms::DEPARTMENT_HEAD;
 
-use Better::{Higher, Lower};
+use Better::{Higher, Lower, Neither};
 use FigureGroup::{Calibration, Classification, Conformal, Departments, Ranking, Risks, Selective};
 
 /// What is known of a figure beside its value.
@@ -90,14 +90,16 @@ const ENTRIES: [Entry; 36] = [
         Calibration,
         ("expected calibration error", "期望校准误差"),
         Lower,
-        "Mean distance of confidence and accuracy in 15 bins of equal width (Guo et al. 2017).",
+        "Mean distance of confidence and accuracy of the most probable label, whatever was decided, in 15 bins of equal width \
+         (Guo et al. 2017).",
     ),
     entry(
         "adaptive_calibration_error",
         Calibration,
         ("adaptive calibration error", "自适应校准误差"),
         Lower,
-        "The same in 15 bins of equal mass (Nguyen and O'Connor 2015).",
+        "Mean distance of confidence and accuracy of the most probable label in 15 bins of equal mass (Nguyen and O'Connor \
+         2015).",
     ),
     entry(
         "brier_score",
@@ -138,14 +140,14 @@ const ENTRIES: [Entry; 36] = [
         "uncertainty",
         Calibration,
         ("uncertainty", "不确定性分量"),
-        Lower,
-        "What accuracy alone leaves open: accuracy·(1 − accuracy).",
+        Neither,
+        "What the accuracy of the most probable label alone leaves open: accuracy·(1 − accuracy).",
     ),
     entry(
         "within_bins",
         Calibration,
         ("spread within bins", "箱内离散"),
-        Lower,
+        Neither,
         "What the decomposition misses since rows of a bin differ in confidence (Stephenson et al. 2008).",
     ),
     entry(
@@ -167,14 +169,14 @@ const ENTRIES: [Entry; 36] = [
         Selective,
         ("coverage at precision 0.95", "精确率 0.95 时覆盖率"),
         Higher,
-        "The same for 95 %.",
+        "Largest share of rows that can be taken by confidence so that 95 % of them are right.",
     ),
     entry(
         "coverage_at_precision_98",
         Selective,
         ("coverage at precision 0.98", "精确率 0.98 时覆盖率"),
         Higher,
-        "The same for 98 %.",
+        "Largest share of rows that can be taken by confidence so that 98 % of them are right.",
     ),
     entry(
         "acceptance_rate",
@@ -193,58 +195,58 @@ const ENTRIES: [Entry; 36] = [
     entry(
         "conformal_coverage_90",
         Conformal,
-        ("coverage, level 0.90", "覆盖率（0.90）"),
+        ("coverage at level 0.90", "覆盖率（0.90）"),
         Higher,
-        "Share of rows whose label is in its set, where sets are made to hold it with 0.90 (split conformal; Vovk et al.).",
+        "Share of rows whose label is in its set; sets are made to hold it with 0.90 (split conformal; rows of labels that the head lacks are left out), one threshold for all labels.",
     ),
     entry(
         "conformal_set_size_90",
         Conformal,
-        ("mean set size, level 0.90", "平均集合大小（0.90）"),
+        ("mean set size at level 0.90", "平均集合大小（0.90）"),
         Lower,
-        "Mean number of labels in such a set.",
+        "Mean number of labels in a set that holds the right one with 0.90, one threshold for all labels.",
     ),
     entry(
         "conformal_coverage_95",
         Conformal,
-        ("coverage, level 0.95", "覆盖率（0.95）"),
+        ("coverage at level 0.95", "覆盖率（0.95）"),
         Higher,
-        "The same at 0.95.",
+        "Share of rows whose label is in its set; sets are made to hold it with 0.95 (split conformal; rows of labels that the head lacks are left out), one threshold for all labels.",
     ),
     entry(
         "conformal_set_size_95",
         Conformal,
-        ("mean set size, level 0.95", "平均集合大小（0.95）"),
+        ("mean set size at level 0.95", "平均集合大小（0.95）"),
         Lower,
-        "The same at 0.95.",
+        "Mean number of labels in a set that holds the right one with 0.95, one threshold for all labels.",
     ),
     entry(
         "class_conditional_coverage_90",
         Conformal,
-        ("coverage, a threshold a label, 0.90", "按标签覆盖率（0.90）"),
+        ("coverage at level 0.90, a threshold a label", "按标签覆盖率（0.90）"),
         Higher,
-        "The same with a threshold for each label, so that rare labels are covered too.",
+        "Share of rows whose label is in its set; sets are made to hold it with 0.90 (split conformal; rows of labels that the head lacks are left out), a threshold for each label, so that rare labels are covered too.",
     ),
     entry(
         "class_conditional_set_size_90",
         Conformal,
-        ("mean set size, a threshold a label, 0.90", "按标签平均集合大小（0.90）"),
+        ("mean set size at level 0.90, a threshold a label", "按标签平均集合大小（0.90）"),
         Lower,
-        "Mean number of labels in such a set.",
+        "Mean number of labels in a set that holds the right one with 0.90, a threshold for each label, so that rare labels are covered too.",
     ),
     entry(
         "class_conditional_coverage_95",
         Conformal,
-        ("coverage, a threshold a label, 0.95", "按标签覆盖率（0.95）"),
+        ("coverage at level 0.95, a threshold a label", "按标签覆盖率（0.95）"),
         Higher,
-        "The same at 0.95.",
+        "Share of rows whose label is in its set; sets are made to hold it with 0.95 (split conformal; rows of labels that the head lacks are left out), a threshold for each label, so that rare labels are covered too.",
     ),
     entry(
         "class_conditional_set_size_95",
         Conformal,
-        ("mean set size, a threshold a label, 0.95", "按标签平均集合大小（0.95）"),
+        ("mean set size at level 0.95, a threshold a label", "按标签平均集合大小（0.95）"),
         Lower,
-        "The same at 0.95.",
+        "Mean number of labels in a set that holds the right one with 0.95, a threshold for each label, so that rare labels are covered too.",
     ),
     entry(
         "misroute_rate",
@@ -293,6 +295,7 @@ pub(super) fn figure(id: &str, head: &str, estimate: Estimate) -> Option<Figure>
         name: name.to_owned(),
         name_zh: name_zh.to_owned(),
         estimate: told(estimate)?,
+        rows: None,
         better: known.better,
         explanation: known.explanation.to_owned(),
     })
@@ -311,6 +314,7 @@ pub(super) fn rolled_up(
         name,
         name_zh,
         estimate: told(estimate)?,
+        rows: None,
         better: Higher,
         explanation,
     })

@@ -11,6 +11,8 @@ use crate::request::{Field, RequestText};
 
 /// How many doubtful rows or texts are told.
 const MOST: usize = 50;
+/// How many rows of a text and a label are named.
+const MOST_IDS: usize = 20;
 
 /// Rows whose label a confident model denies, the most doubtful first (Northcutt et al. 2021).
 pub(super) fn label_noise(
@@ -47,7 +49,11 @@ pub(super) fn duplicates(
         for row in &places {
             ids.entry(&gold.rows[*row]).or_default().push(rows.ids()[*row].clone());
         }
-        let label = |(labels, ids): (&[usize], _)| DuplicateLabel { label: names(labels), ids };
+        let label = |(labels, mut ids): (&[usize], Vec<String>)| {
+            let rows = ids.len() as u64;
+            ids.truncate(MOST_IDS);
+            DuplicateLabel { label: names(labels), rows, ids }
+        };
         Duplicate { text: masked(&rows.texts()[places[0]]), labels: ids.into_iter().map(label).collect() }
     });
     told.collect()

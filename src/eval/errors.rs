@@ -1,7 +1,8 @@
 //! The wrong answers that are worth reading: few enough to be read, and of every sort.
 //!
 //! First critical rows that were missed, then rows that a machine would have sent to the wrong place, then those that the
-//! model was surest of; the rest is dealt out among the most frequent confusions, so that each shows a case.
+//! model was surest of; the rest is dealt out among the most frequent confusions, so that each shows a case. Of lists of
+//! labels those that the model was surest of.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -104,7 +105,12 @@ fn of_multi(problem: &MultiLabel, answers: &[Answer], names: &Names<'_>) -> Vec<
         .map(|(row, (gold, decided))| WrongAnswer {
             row,
             probability: sureness(row, decided),
-            gold_probability: sureness(row, gold),
+            // A label that the head does not have is impossible to it.
+            gold_probability: if gold.iter().all(|label| *label < problem.num_labels()) {
+                sureness(row, gold)
+            } else {
+                0.0
+            },
             reason: difference(gold, decided, names),
         })
         .collect();

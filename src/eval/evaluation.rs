@@ -1,19 +1,19 @@
 //! From rows and their answers to a report.
 
-use super::answers::{Answer, EvidenceWords};
+use super::answers::{Answer, Channel, EvidenceWords};
 use super::doubtful::{duplicates, label_noise, masked};
 use super::errors::{WrongAnswer, worth_reading};
 use super::figures::{Bootstrap, Measured, Measuring};
 use super::gold::Gold;
 use super::metrics::ProblemError;
 use super::predictions::{Header, InvalidRow, Labels, Prediction, Predictions, input_digest};
-use super::problem::EvaluatedProblem;
+use super::problem::{EvaluatedProblem, are_distributions};
 use super::question::Question;
 use super::report::{ReportData, SCHEMA_VERSION, Span, WhatWasEvaluated, WorkedError};
 use super::rows::LabelledRows;
-use super::slices::{self, TooManyValues};
+use super::slices::slices;
 use crate::classifier::Problem;
-use crate::request::Field;
+use crate::request::{Field, RequestText};
 use crate::taxonomy::Taxonomy;
 
 /// Rows with their labels and what was answered to them.
@@ -56,22 +56,13 @@ impl<'a> Evaluation<'a> {
 
     /// What is to be reported. `evidence` is of [`rows_of_errors`](Self::rows_of_errors), in their order; without it none
     /// is marked. `columns` are what rows are sliced by.
-    ///
-    /// # Errors
-    /// If a column has a value for nearly each row.
     pub fn report(
         &self,
         what: WhatWasEvaluated,
         (taxonomy, columns): (&Taxonomy, &[String]),
         evidence: &[Answer],
         bootstrap: Bootstrap,
-    ) -> Result<ReportData, TooManyValues> {
-        let parts = columns
-            .iter()
-            .enumerate()
-            .map(|(place, column)| Ok((column, slices::parts(column, self.rows.slice_values(place))?)));
-        // Before the long part, since they may be refused.
-        let parts = parts.collect::<Result<Vec<_>, TooManyValues>>()?;
+    ) -> ReportData {
         let measuring = Measuring {
             question: self.question,
             labels: &self.labels,
@@ -82,8 +73,10 @@ impl<'a> Evaluation<'a> {
         };
         let Measured { figures, labels, confusion_matrix, reliability, risk_coverage } =
             measuring.measure(&self.problem);
-        let of_column = |(column, parts)| slices::slices(&self.problem, column, parts, bootstrap);
-        Ok(ReportData {
+        let of_column = |(place, column): (usize, &String)| {
+            slices(&self.problem, column, self.rows.slice_values(place), bootstrap)
+        };
+        ReportData {
             schema_version: SCHEMA_VERSION,
             what,
             figures,
@@ -93,20 +86,16 @@ impl<'a> Evaluation<'a> {
             confusion_matrix,
             reliability,
             risk_coverage,
-            slices: parts
-                .iter()
-                .map(|(column, parts)| (column.as_str(), parts))
-                .flat_map(of_column)
-                .collect(),
+            slices: columns.iter().enumerate().flat_map(of_column).collect(),
             errors: self.worked_errors(evidence),
             label_noise: match &self.problem {
-                EvaluatedProblem::Single(problem) => {
+                EvaluatedProblem::Single(problem) if are_distributions(self.answers) => {
                     label_noise(problem, self.rows, |label| self.names(&[label]))
                 }
-                EvaluatedProblem::Multi(_) => Vec::new(),
+                EvaluatedProblem::Single(_) | EvaluatedProblem::Multi(_) => Vec::new(),
             },
             duplicates: duplicates(self.rows, self.gold, |labels| self.names(labels)),
-        })
+        }
     }
 
     /// What was answered to each row, without its words, to be compared with another model's answers.
@@ -119,6 +108,7 @@ impl<'a> Evaluation<'a> {
             model_revision: what.model_revision.clone(),
             taxonomy_version: what.taxonomy_version.clone(),
             directory_version: what.directory_version.clone().unwrap_or_default(),
+            channel: what.channel.clone().unwrap_or_else(|| Channel::Model.name().to_owned()),
             head: what.head.clone(),
             labels: self.question.labels.iter().map(str::to_owned).collect(),
         };
@@ -128,7 +118,7 @@ impl<'a> Evaluation<'a> {
                 id: self.rows.ids()[row].clone(),
                 digest: input_digest(text.original(Field::Title), text.original(Field::Text)),
                 gold: self.ids(&self.gold.rows[row]),
-                probabilities: answer.probabilities.iter().map(|p| p.min(1.0)).collect(),
+                probabilities: answer.probabilities.clone(),
                 decided: self.ids(&answer.decided),
             }
         };
@@ -163,7 +153,7 @@ impl<'a> Evaluation<'a> {
                 id: self.rows.ids()[row].clone(),
                 title: (!title.trim().is_empty()).then_some(title),
                 text: masked(text),
-                spans: evidence.get(place).map_or_else(Vec::new, |answer| spans(&answer.evidence)),
+                spans: evidence.get(place).map_or_else(Vec::new, |answer| spans(&answer.evidence, text)),
                 gold: self.names(&self.gold.rows[row]),
                 predicted: self.names(&self.answers[row].decided),
                 probability: wrong.probability,
@@ -176,13 +166,16 @@ impl<'a> Evaluation<'a> {
 }
 
 /// The words in the text that an answer rests on, in their order; 1 for those that count most.
-fn spans(evidence: &[EvidenceWords]) -> Vec<Span> {
+fn spans(evidence: &[EvidenceWords], text: &RequestText) -> Vec<Span> {
+    let chars = text.original(Field::Text).chars().count();
     let strongest = evidence.iter().map(|words| words.weight).fold(0.0, f32::max);
     let mut words: Vec<&EvidenceWords> = evidence.iter().filter(|words| words.field == Field::Text).collect();
     words.sort_by_key(|words| words.start);
     let mut spans: Vec<Span> = Vec::new();
     for EvidenceWords { start, end, weight, .. } in words {
-        if spans.last().is_none_or(|before| before.end <= *start) && start < end {
+        // A service may be of another mind about what a character is.
+        let is_within = start < end && *end <= chars && strongest > 0.0;
+        if is_within && spans.last().is_none_or(|before| before.end <= *start) {
             spans.push(Span { start: *start, end: *end, weight: f64::from(weight / strongest) });
         }
     }

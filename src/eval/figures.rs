@@ -56,7 +56,7 @@ impl Measuring<'_> {
                 self.single(problem, evaluation)
             }
             EvaluatedProblem::Multi(multi) => {
-                self.multi(evaluate_multi_label(multi, &problem.strata(), resamples, seed).figures)
+                self.multi(evaluate_multi_label(multi, &problem.strata(), resamples, seed))
             }
         };
         measured.figures.extend(self.ratios(problem));
@@ -69,7 +69,7 @@ impl Measuring<'_> {
 
     fn single(&self, problem: &SingleLabel, evaluation: SingleLabelEvaluation) -> Measured {
         let SingleLabelEvaluation { figures, equal_width_bins, .. } = evaluation;
-        let listed = listed(problem, &figures);
+        let listed = listed(problem.num_labels(), &figures, are_distributions(self.answers));
         let labels = figures.classification.labels.into_iter();
         Measured {
             figures: listed.into_iter().filter_map(|figure| self.figure(figure)).collect(),
@@ -81,17 +81,22 @@ impl Measuring<'_> {
     }
 
     fn multi(&self, figures: MultiLabelFigures<Estimate>) -> Measured {
-        let listed = [
+        let mut listed = vec![
             ("exact_match", figures.exact_match),
             ("macro_f1", figures.macro_f1),
             ("micro_f1", figures.micro_f1),
-            ("mean_average_precision", figures.mean_average_precision),
         ];
+        // Rules say yes or no, which ranks nothing.
+        let ranks =
+            self.answers.iter().flat_map(|answer| &answer.probabilities).any(|p| *p > 0.0 && *p < 1.0);
+        listed.extend(ranks.then_some(("mean_average_precision", figures.mean_average_precision)));
         let labels = figures.labels.into_iter();
         Measured {
             figures: listed.into_iter().filter_map(|figure| self.figure(figure)).collect(),
             labels: labels
-                .filter_map(|label| self.label(&label.decisions, Some(label.average_precision)))
+                .filter_map(|label| {
+                    self.label(&label.decisions, Some(label.average_precision).filter(|_| ranks))
+                })
                 .collect(),
             ..Measured::default()
         }
@@ -146,7 +151,7 @@ impl Measuring<'_> {
         let alerts = match problem {
             EvaluatedProblem::Single(problem) => {
                 ratios.extend(self.missed_critical(problem));
-                self.question.raises_alarms.then(|| alerts(problem))
+                self.question.quiet.map(|quiet| alerts(problem, quiet))
             }
             EvaluatedProblem::Multi(_) => None,
         };
@@ -167,15 +172,17 @@ impl Measuring<'_> {
         let estimates = Resamples::new(&problem.strata(), resamples, seed).estimates(of);
         let (of_ratios, rest) = estimates.split_at(ratios.len());
         let (of_rolled, of_alerts) = rest.split_at(rolled.len());
-        let mut figures: Vec<Figure> = ratios
-            .iter()
-            .zip(of_ratios)
-            .filter_map(|((id, _), estimate)| self.figure((id, *estimate)))
-            .collect();
+        let of_some = |(id, estimate): (&str, Estimate), rows: usize| {
+            Some(Figure { rows: Some(rows as u64), ..self.figure((id, estimate))? })
+        };
+        let counted = ratios.iter().zip(of_ratios);
+        let mut figures: Vec<Figure> =
+            counted.filter_map(|((id, ratio), estimate)| of_some((id, *estimate), ratio.rows())).collect();
         figures.extend(
             rolled.into_iter().zip(of_rolled).filter_map(|(rolled, estimate)| rolled.told(*estimate)),
         );
-        figures.extend(of_alerts.iter().filter_map(|estimate| self.figure(("alert_recall", *estimate))));
+        let matter = alerts.iter().map(Alerts::rows_that_matter).zip(of_alerts);
+        figures.extend(matter.filter_map(|(rows, estimate)| of_some(("alert_recall", *estimate), rows)));
         figures
     }
 
@@ -222,7 +229,11 @@ impl Measuring<'_> {
 }
 
 /// The figures that say something here, in the order of a report.
-fn listed(problem: &SingleLabel, figures: &SingleLabelFigures<Estimate>) -> Vec<(&'static str, Estimate)> {
+fn listed(
+    labels: usize,
+    figures: &SingleLabelFigures<Estimate>,
+    are_distributions: bool,
+) -> Vec<(&'static str, Estimate)> {
     let SingleLabelFigures { classification, scoring, calibration, selective, conformal } = figures;
     let mut listed = vec![
         ("accuracy", classification.accuracy),
@@ -231,7 +242,6 @@ fn listed(problem: &SingleLabel, figures: &SingleLabelFigures<Estimate>) -> Vec<
         ("weighted_f1", classification.weighted_f1),
         ("matthews_correlation", classification.matthews_correlation),
     ];
-    let labels = problem.num_labels();
     listed.extend((labels > 3).then_some(("top_3_accuracy", classification.top_3_accuracy)));
     listed.extend((labels > 5).then_some(("top_5_accuracy", classification.top_5_accuracy)));
     listed.extend([
@@ -248,7 +258,7 @@ fn listed(problem: &SingleLabel, figures: &SingleLabelFigures<Estimate>) -> Vec<
         ("coverage_at_precision_98", selective.coverage_at_precision_98),
     ]);
     // Of numbers that do not sum to one these would say nothing.
-    if are_distributions(problem) {
+    if are_distributions {
         listed.extend([
             ("brier_score", scoring.brier_score),
             ("log_loss", scoring.log_loss),
@@ -265,10 +275,10 @@ fn listed(problem: &SingleLabel, figures: &SingleLabelFigures<Estimate>) -> Vec<
     listed
 }
 
-fn alerts(problem: &SingleLabel) -> Alerts {
-    let alarm = |row| 1.0 - problem.probabilities(row).first().copied().unwrap_or_default();
+fn alerts(problem: &SingleLabel, quiet: usize) -> Alerts {
+    let alarm = |row: usize| 1.0 - problem.probabilities(row)[quiet];
     let alarms: Vec<(f64, bool)> =
-        problem.gold().iter().enumerate().map(|(row, gold)| (alarm(row), *gold > 0)).collect();
+        problem.gold().iter().enumerate().map(|(row, gold)| (alarm(row), *gold != quiet)).collect();
     Alerts::new(&alarms)
 }
 

@@ -1,14 +1,17 @@
 //! The labels of rows as numbers: those of the question, then those that it does not have.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::question::Question;
 use super::report::UnknownLabel;
 use super::rows::{GoldLabels, LabelledRows};
+use crate::message::shortened;
 
 /// Rows with more labels than this for each one that the head has are not meant for the head. Two label sets often share
 /// a word such as `other`, so that a wrong column may well hold a known label here and there.
 const MOST_LABELS_A_KNOWN_ONE: u64 = 10;
+/// Rows with more labels than this that the head does not have hold texts rather than labels.
+const MOST_UNKNOWN_LABELS: usize = 200;
 /// How many labels an error shows.
 const SHOWN_LABELS: usize = 5;
 
@@ -21,7 +24,7 @@ pub struct Gold {
     pub unknown: Vec<UnknownLabel>,
 }
 
-/// Hardly any of the labels is one of the question's: most likely the wrong column, or the wrong head.
+/// Hardly any of the labels is one of the question's, or too many are not: most likely the wrong column, or the wrong head.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "only {known} of the {labels} labels in the rows are known: the rows have {}; the known ones are {}\n\
@@ -44,7 +47,7 @@ impl Gold {
     /// Numbers the labels of rows.
     ///
     /// # Errors
-    /// If the question has less than a tenth of them.
+    /// If the question has less than a tenth of them, or more than 200 different ones are not its own.
     pub fn new(rows: &LabelledRows, question: &Question) -> Result<Self, UnknownLabels> {
         let mut numbers = Numbers { question, unknown: Vec::new(), places: HashMap::new(), known: 0 };
         let gold: Vec<Vec<usize>> = match rows.gold() {
@@ -53,7 +56,8 @@ impl Gold {
         };
         let gold = Self { rows: gold, unknown: numbers.unknown };
         let labels = numbers.known + gold.unknown.iter().map(|unknown| unknown.rows).sum::<u64>();
-        if numbers.known * MOST_LABELS_A_KNOWN_ONE >= labels {
+        let is_meant = gold.unknown.len() <= MOST_UNKNOWN_LABELS;
+        if is_meant && numbers.known * MOST_LABELS_A_KNOWN_ONE >= labels {
             return Ok(gold);
         }
         Err(UnknownLabels {
@@ -86,7 +90,7 @@ impl<'a> Numbers<'a> {
             return number;
         }
         let place = *self.places.entry(label).or_insert_with(|| {
-            self.unknown.push(UnknownLabel { label: label.to_owned(), rows: 0 });
+            self.unknown.push(UnknownLabel { label: shortened(label), rows: 0 });
             self.unknown.len() - 1
         });
         self.unknown[place].rows += 1;
@@ -94,9 +98,10 @@ impl<'a> Numbers<'a> {
     }
 
     fn of_set(&mut self, set: &'a [String]) -> Vec<usize> {
-        let mut numbers: Vec<usize> = set.iter().map(|label| self.of(label)).collect();
+        // A label that stands twice counts once.
+        let labels: BTreeSet<&String> = set.iter().collect();
+        let mut numbers: Vec<usize> = labels.into_iter().map(|label| self.of(label)).collect();
         numbers.sort_unstable();
-        numbers.dedup();
         numbers
     }
 }

@@ -33,4 +33,3 @@ mod text;
 
 pub use evaluation::Evaluation;
 pub use figures::Bootstrap;
-pub use slices::TooManyValues;

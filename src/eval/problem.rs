@@ -7,7 +7,7 @@ use super::question::Question;
 use crate::classifier::Problem;
 
 /// How far the sum of a row's probabilities may be from 1.
-const ROUNDING: f64 = 1e-3;
+const ROUNDING: f32 = 1e-3;
 
 /// What figures are taken of.
 #[derive(Debug, Clone)]
@@ -22,9 +22,8 @@ impl EvaluatedProblem {
     /// Joins labels and answers of the same rows.
     pub(super) fn new(question: &Question, gold: &Gold, answers: &[Answer]) -> Result<Self, ProblemError> {
         let num_labels = question.labels.len();
-        // Sums of rounded numbers may be a little above 1.
         let probabilities =
-            answers.iter().flat_map(|answer| &answer.probabilities).map(|p| f64::from(*p).min(1.0)).collect();
+            answers.iter().flat_map(|answer| &answer.probabilities).map(|p| f64::from(*p)).collect();
         let decided = answers.iter().map(|answer| answer.decided.clone());
         match question.problem {
             Problem::SingleLabelClassification => {
@@ -55,8 +54,12 @@ impl EvaluatedProblem {
     }
 }
 
-/// Whether the probabilities of every row are a distribution, as those of a head are and those that rules give are not.
-pub(super) fn are_distributions(problem: &SingleLabel) -> bool {
-    let sum = |row| problem.probabilities(row).iter().sum::<f64>();
-    (0..problem.rows()).all(|row| (sum(row) - 1.0).abs() < ROUNDING)
+/// Whether the probabilities of a row are a distribution, as those of a head are and those that rules give are not.
+pub(super) fn is_distribution(probabilities: &[f32]) -> bool {
+    (probabilities.iter().sum::<f32>() - 1.0).abs() < ROUNDING
+}
+
+/// Whether those of every answer are.
+pub(super) fn are_distributions(answers: &[Answer]) -> bool {
+    answers.iter().all(|answer| is_distribution(&answer.probabilities))
 }

@@ -17,8 +17,8 @@ pub struct Question {
     pub labels: LabelSet,
     names: Vec<LabelName>,
     reading: Option<Reading>,
-    /// Whether the first label is the quiet one, so that a row of another must not be missed.
-    pub raises_alarms: bool,
+    /// The quiet label, so that a row of another must not be missed, where there is one.
+    pub quiet: Option<usize>,
     /// The label of rows that must not be missed at all.
     pub critical: Option<usize>,
 }
@@ -92,7 +92,7 @@ impl Question {
                 labels: system.labels.clone(),
                 names: names.collect(),
                 reading: Some(Reading::new(head, problem, &labels, terms, system)?),
-                raises_alarms: false,
+                quiet: None,
                 critical: None,
             });
         }
@@ -106,15 +106,15 @@ impl Question {
         });
         let labels = set(ids.collect())?;
         let is_urgency = head == URGENCY_HEAD && problem == Problem::SingleLabelClassification;
-        let most_pressing = terms.taxonomy.urgencies.last().filter(|_| is_urgency);
+        let urgencies = if is_urgency { terms.taxonomy.urgencies.as_slice() } else { &[] };
         Ok(Self {
             head: head.to_owned(),
             problem,
-            critical: most_pressing.and_then(|urgency| labels.id(&urgency.id)),
+            quiet: urgencies.first().and_then(|urgency| labels.id(&urgency.id)),
+            critical: urgencies.last().and_then(|urgency| labels.id(&urgency.id)),
             labels,
             names: names.collect(),
             reading: None,
-            raises_alarms: is_urgency,
         })
     }
 
@@ -144,7 +144,8 @@ impl Question {
         };
         let categories: Vec<(&str, f32)> =
             categories.iter().map(String::as_str).zip(probabilities.iter().copied()).collect();
-        let read = system.read(&categories);
+        // Sums of rounded numbers may be a little above 1.
+        let read: Vec<f32> = system.read(&categories).into_iter().map(|p| p.clamp(0.0, 1.0)).collect();
         let decided = DecisionRule::MostProbable.decide(&read);
         (read, decided)
     }
@@ -219,7 +220,7 @@ mod tests {
     #[test]
     fn the_most_pressing_urgency_is_critical() {
         let urgency = question("urgency", &["normal", "urgent", "critical"], None).unwrap();
-        assert_eq!((urgency.raises_alarms, urgency.critical), (true, Some(2)));
+        assert_eq!((urgency.quiet, urgency.critical), (Some(0), Some(2)));
         assert_eq!(question("kind", &["help", "praise"], None).unwrap().critical, None);
     }
 }

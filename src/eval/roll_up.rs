@@ -76,7 +76,7 @@ pub(super) fn roll_ups(
                 .in_system(system)
         }));
     }
-    let levels = labels.iter().map(|label| label.split(LEVELS).count()).max().unwrap_or(1);
+    let levels = question.labels.iter().map(|label| label.split(LEVELS).count()).max().unwrap_or(1);
     all.extend((1..levels).map(|level| {
         let first = |label: usize| labels[label].split(LEVELS).take(level).collect::<Vec<_>>().join("/");
         RolledUp::new(problem, |label| Some(first(label))).at_level(level)

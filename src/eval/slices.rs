@@ -8,30 +8,9 @@ use super::report::Slice;
 
 /// With fewer rows than this a slice is too small to conclude from.
 const SMALL_ROWS: usize = 30;
-/// A column with more values than this does not part rows, it names them.
-const MAX_VALUES: usize = 1000;
-
-/// A column with a value for nearly each row.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "column `{column}` has {values} different values\n\
-     hint: slice by a column with at most {MAX_VALUES}; of dates take the month, `--slice {column}:month`"
-)]
-pub struct TooManyValues {
-    /// The column.
-    pub column: String,
-    /// How many values it has.
-    pub values: usize,
-}
 
 /// The rows that have each value of a column.
-///
-/// # Errors
-/// If nearly each row has a value of its own.
-pub(super) fn parts<'a>(
-    column: &str,
-    values: &'a [Vec<String>],
-) -> Result<BTreeMap<&'a str, Vec<usize>>, TooManyValues> {
+fn parts(values: &[Vec<String>]) -> BTreeMap<&str, Vec<usize>> {
     let mut parts: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (row, values) in values.iter().enumerate() {
         for value in values {
@@ -42,31 +21,28 @@ pub(super) fn parts<'a>(
             }
         }
     }
-    if parts.len() > MAX_VALUES {
-        return Err(TooManyValues { column: column.to_owned(), values: parts.len() });
-    }
-    Ok(parts)
+    parts
 }
 
 /// Figures of the rows with each value of a column. The worst stand first, those that are too small to tell last.
 pub(super) fn slices(
     problem: &EvaluatedProblem,
     column: &str,
-    parts: &BTreeMap<&str, Vec<usize>>,
+    values: &[Vec<String>],
     bootstrap: Bootstrap,
 ) -> Vec<Slice> {
-    let slice = |(value, rows): (&&str, &Vec<usize>)| {
-        let [accuracy, macro_f1] = of_rows(problem, rows, bootstrap);
+    let slice = |(value, rows): (&str, Vec<usize>)| {
+        let [accuracy, macro_f1] = of_rows(problem, &rows, bootstrap);
         Some(Slice {
             column: column.to_owned(),
-            value: (*value).to_owned(),
+            value: value.to_owned(),
             rows: rows.len() as u64,
             accuracy: accuracy?,
             macro_f1,
             small: rows.len() < SMALL_ROWS,
         })
     };
-    let mut slices: Vec<Slice> = parts.iter().filter_map(slice).collect();
+    let mut slices: Vec<Slice> = parts(values).into_iter().filter_map(slice).collect();
     slices.sort_by(|a, b| a.small.cmp(&b.small).then(a.accuracy.value.total_cmp(&b.accuracy.value)));
     slices
 }
@@ -83,17 +59,9 @@ mod tests {
     #[test]
     fn a_row_is_in_the_slice_of_each_of_its_values_once() {
         let values = values(&["a", "a+b", "b+b"]);
-        let parts = parts("x", &values).unwrap();
+        let parts = parts(&values);
         assert_eq!(parts["a"], [0, 1]);
         assert_eq!(parts["b"], [1, 2]);
-    }
-
-    #[test]
-    fn a_column_that_names_rows_is_refused() {
-        let ids: Vec<Vec<String>> = (0..1001).map(|id| vec![id.to_string()]).collect();
-        let error = parts("工单编号", &ids).unwrap_err().to_string();
-        assert!(error.starts_with("column `工单编号` has 1001 different values\nhint: "), "{error}");
-        assert!(parts("x", &ids[1..]).is_ok());
     }
 
     #[test]
@@ -109,8 +77,7 @@ mod tests {
         let problem = SingleLabel::new(2, gold, vec![0.5; 180], decided).unwrap();
         let problem = EvaluatedProblem::Single(problem);
         let values: Vec<Vec<String>> = (0..90).map(|row| vec![place(row).to_owned()]).collect();
-        let parts = parts("place", &values).unwrap();
-        let slices = slices(&problem, "place", &parts, Bootstrap { resamples: 20, seed: 1 });
+        let slices = slices(&problem, "place", &values, Bootstrap { resamples: 20, seed: 1 });
         let told: Vec<_> =
             slices.iter().map(|slice| (slice.value.as_str(), slice.rows, slice.small)).collect();
         assert_eq!(told, [("east", 40, false), ("west", 40, false), ("north", 10, true)]);

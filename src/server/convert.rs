@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::assessment::{
     AreaReference, Assessment, Decision, DecisionAction, Evidence, EvidenceTarget, FiredRule, HeadScores,
-    Label, RiskAlarm,
+    Label, MAX_COUNT, RiskAlarm,
 };
 use crate::classifier::{HeadConfig, Problem, SequenceClassifier};
 use crate::dispatch::{AreaLevel, AreaSource, DepartmentRole, DepartmentSuggestion, Leadership};
@@ -16,8 +16,6 @@ use crate::terms::Terms;
 
 /// Most items of a batch call.
 pub const MAX_BATCH_SIZE: usize = 128;
-/// Most categories or departments that a caller may ask for.
-pub const MAX_COUNT: usize = 20;
 /// Longest id that a caller may give a request, in characters.
 pub const MAX_REQUEST_ID_CHARS: usize = 128;
 /// Longest request that can be answered: the longest text, four bytes a character, and more than all else may take.

@@ -35,7 +35,8 @@ mod service;
 mod status;
 mod trace;
 
-pub use convert::{MAX_BATCH_SIZE, MAX_COUNT, MAX_REQUEST_ID_CHARS};
+pub use crate::assessment::MAX_COUNT;
+pub use convert::{MAX_BATCH_SIZE, MAX_REQUEST_ID_CHARS};
 pub use service::Service;
 
 /// Settings of the service.

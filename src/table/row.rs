@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 /// What separates the labels of a list in a text.
-const LIST_SEPARATOR: char = ';';
+const LIST_SEPARATORS: [char; 2] = [';', '；'];
 
 /// One row.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ impl Row {
                 })
                 .collect::<Result<_, _>>()?,
             (None, Some(words)) if separated => {
-                let labels = words.split(LIST_SEPARATOR).map(str::trim).filter(|label| !label.is_empty());
+                let labels = words.split(LIST_SEPARATORS).map(str::trim).filter(|label| !label.is_empty());
                 labels.map(str::to_owned).collect()
             }
             (None, _) => return Ok(self.value(column)?.map(Labels::One)),

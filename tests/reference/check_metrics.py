@@ -423,7 +423,7 @@ def check_alerts(problem, found):
     """Ties go to the rows that do not matter; 15 % of the rows, rounded down, are looked at."""
     alarm, matters = (np.repeat(np.array(problem[name]), problem["weights"]) for name in ("alarm", "matters"))
     looked_at = np.lexsort((matters, -alarm))[: len(alarm) * 15 // 100]
-    compare("alert recall", "numpy", found, matters[looked_at].sum() / matters.sum() if matters.any() else None)
+    compare("alert recall", "numpy", found, matters[looked_at].sum() / matters.sum() if matters.any() and len(looked_at) else None)
 
 
 def main():

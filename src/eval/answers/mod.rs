@@ -119,7 +119,8 @@ impl Said<'_> {
             channel != Channel::Model && [DEPARTMENT_HEAD, RISKS_HEAD].contains(&question.head.as_str());
         let (probabilities, decided) = if by_rules {
             let probabilities = self.probabilities(question);
-            let decided = rule(question.problem).decide(&probabilities);
+            let lead = self.lead(question).map(|lead| vec![lead]);
+            let decided = lead.unwrap_or_else(|| rule(question.problem).decide(&probabilities));
             (probabilities, decided)
         } else {
             let none = || AnswerError::NoScores { head: question.head.clone() };
@@ -135,6 +136,14 @@ impl Said<'_> {
         Ok(Answer { probabilities, decided, dispatch, evidence: self.evidence })
     }
 
+    /// The label of the unit that leads, whatever its probability: a rule or a policy may have named it. A unit that is no
+    /// department is that of an area.
+    fn lead(&self, question: &Question) -> Option<usize> {
+        let lead = self.units.iter().find(|unit| unit.role == DepartmentRole::Lead);
+        let lead = lead.filter(|_| question.head == DEPARTMENT_HEAD)?;
+        question.labels.id(lead.id).or_else(|| question.labels.id(LOCAL))
+    }
+
     /// What was said of departments or risks, as probabilities of a head's labels. A label of `risks` has 1 or 0. Where
     /// nobody is suggested to lead, the request is left to [`LOCAL`].
     fn probabilities(&self, question: &Question) -> Vec<f32> {
@@ -146,10 +155,11 @@ impl Said<'_> {
             if nobody && label == LOCAL {
                 return 1.0;
             }
-            // Where the area is known, its unit stands for the label.
-            let stands_for = |unit: &&Unit<'_>| {
-                unit.id == label || label == LOCAL && unit.role == DepartmentRole::Territorial
+            // Where the area is known, its unit stands for the label, be it the lead or not.
+            let is_of_area = |unit: &Unit<'_>| {
+                unit.role == DepartmentRole::Territorial || question.labels.id(unit.id).is_none()
             };
+            let stands_for = |unit: &&Unit<'_>| unit.id == label || label == LOCAL && is_of_area(unit);
             self.units.iter().find(stands_for).map_or(0.0, |unit| unit.probability)
         };
         question.labels.iter().map(probability).collect()

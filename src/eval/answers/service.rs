@@ -1,10 +1,13 @@
 //! A live service, asked through its public API as any other caller asks it.
 
+use std::time::Duration;
+
 use tokio::runtime::{Builder, Runtime};
 use tonic::transport::{Channel as Connection, Uri};
 use tonic::{Request, Status};
 
 use super::{Answer, AnswerError, Answers, Channel, EvidenceWords, Said, Unit, is_explained};
+use crate::assessment::MAX_COUNT;
 use crate::dispatch::DepartmentRole;
 use crate::eval::question::Question;
 use crate::message::explain as explained;
@@ -13,9 +16,10 @@ use crate::pb::{
     self, ClassifyTextRequest, GetModelRequest, GetTaxonomyRequest, classify_text_result::Outcome,
 };
 use crate::request::{Field, RequestText};
-use crate::server::MAX_COUNT;
 use crate::terms::CATEGORY_HEAD;
 
+/// How long nothing may be heard of a service.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// What is missing where the model did not answer.
 const WITHOUT_MODEL: [&str; 2] = ["model_missing", "model_failed"];
 
@@ -45,11 +49,11 @@ pub enum ServiceError {
         uri: String,
     },
     /// The answer to a row is an error.
-    #[error("`{uri}` refused row {row} of those with a label: {problem}")]
+    #[error("`{uri}` refused text {row} of those it was asked for: {problem}")]
     Refused {
         /// Where.
         uri: String,
-        /// The row, counted from 1.
+        /// The place of the text, counted from 0.
         row: usize,
         /// What it says.
         problem: String,
@@ -60,8 +64,8 @@ pub enum ServiceError {
         /// Where.
         uri: String,
     },
-    /// The model was missing for a row, or another one answered.
-    #[error("`{uri}` did not answer all rows by one model: {problem}\nhint: evaluate again")]
+    /// The model was missing for a row, or something was replaced in between.
+    #[error("`{uri}` did not answer all rows alike: {problem}\nhint: evaluate again")]
     Changed {
         /// Where.
         uri: String,
@@ -95,7 +99,12 @@ impl Service {
             Builder::new_current_thread().enable_all().build().map_err(|error| connect(error.to_string()))?;
         runtime
             .block_on(async {
-                let connection = Connection::builder(uri.clone()).connect().await;
+                let connection = Connection::builder(uri.clone())
+                    .connect_timeout(PATIENCE)
+                    .http2_keep_alive_interval(PATIENCE)
+                    .keep_alive_timeout(PATIENCE)
+                    .connect()
+                    .await;
                 let connection = connection.map_err(|error| connect(explained(&error)))?;
                 // An answer lists all departments of a city; none is too long for an evaluation.
                 let mut client = DispatchServiceClient::new(connection).max_decoding_message_size(usize::MAX);
@@ -139,11 +148,11 @@ impl Service {
         let assessment = match result.outcome {
             Some(Outcome::Assessment(assessment)) => assessment,
             Some(Outcome::Error(pb::ItemError { message: problem, .. })) => {
-                return Err(ServiceError::Refused { uri: uri(), row: row + 1, problem }.into());
+                return Err(ServiceError::Refused { uri: uri(), row, problem }.into());
             }
             None => {
                 let problem = "it answered nothing".to_owned();
-                return Err(ServiceError::Refused { uri: uri(), row: row + 1, problem }.into());
+                return Err(ServiceError::Refused { uri: uri(), row, problem }.into());
             }
         };
         if let Some(missing) =
@@ -151,9 +160,15 @@ impl Service {
         {
             return Err(ServiceError::Changed { uri: uri(), problem: missing.clone() }.into());
         }
-        let model = &self.model;
-        if assessment.model_revision != model.revision {
-            let problem = format!("revision {} after {}", assessment.model_revision, model.revision);
+        let theirs = &self.taxonomy;
+        let versions = [
+            ("model", &assessment.model_revision, &self.model.revision),
+            ("taxonomy", &assessment.taxonomy_version, &theirs.taxonomy_version),
+            ("directory", &assessment.directory_version, &theirs.directory_version),
+            ("risk rules", &assessment.risk_rules_version, &theirs.risk_rules_version),
+        ];
+        if let Some((what, now, before)) = versions.into_iter().find(|(_, now, before)| now != before) {
+            let problem = format!("{what} {now} after {before}");
             return Err(ServiceError::Changed { uri: uri(), problem }.into());
         }
         if assessment.heads.is_empty() {

@@ -19,9 +19,9 @@ pub(super) enum Verdict {
 }
 
 impl System {
-    pub(super) fn cells(&self, which: &str) -> [String; 5] {
-        let Self { model, model_revision, taxonomy_version, directory_version } = self.clone();
-        [which.to_owned(), model, model_revision, taxonomy_version, directory_version]
+    pub(super) fn cells(&self, which: &str) -> [String; 6] {
+        let Self { model, model_revision, taxonomy_version, directory_version, channel } = self.clone();
+        [which.to_owned(), model, model_revision, channel, taxonomy_version, directory_version]
     }
 }
 

@@ -72,6 +72,8 @@ pub struct System {
     pub taxonomy_version: String,
     /// Which state of the directory.
     pub directory_version: String,
+    /// Who answered: the model alone, rules, or both.
+    pub channel: String,
 }
 
 /// A figure of both models.
@@ -139,6 +141,7 @@ pub struct Example {
 ///         model_revision: revision.into(),
 ///         taxonomy_version: "3".into(),
 ///         directory_version: "7".into(),
+///         channel: "model".into(),
 ///         head: "category".into(),
 ///         labels: vec!["housing".into(), "transport".into()],
 ///     };
@@ -255,6 +258,7 @@ impl System {
             model_revision: header.model_revision.clone(),
             taxonomy_version: header.taxonomy_version.clone(),
             directory_version: header.directory_version.clone(),
+            channel: header.channel.clone(),
         }
     }
 }

@@ -10,6 +10,8 @@ use crate::eval::metrics::{
 };
 use crate::eval::predictions::{Labels, Pairs, Prediction, Predictions};
 
+use crate::eval::problem::is_distribution;
+
 /// How many labels a head must have for its three most probable ones to say something.
 const TOP: usize = 3;
 
@@ -50,9 +52,18 @@ pub(super) enum Prepared {
 pub(super) struct PreparedSingleLabel {
     num_labels: usize,
     classification: Classification,
-    scoring: Scoring,
+    scoring: Option<Scoring>,
     calibration: Calibration,
     selective: Selective,
+}
+
+/// What the answers of two models have in common.
+#[derive(Clone, Copy)]
+struct Shape {
+    single_label: bool,
+    num_labels: usize,
+    /// Whether the probabilities of each row sum to one.
+    are_distributions: bool,
 }
 
 impl Problems {
@@ -66,9 +77,12 @@ impl Problems {
         let single_label = of_a.iter().all(|row| matches!(row.gold, Labels::One(_)));
         let strata = |gold: &Vec<usize>| if single_label { gold[0] } else { gold.len().min(2) };
         let num_labels = a.header().labels.len();
+        // Both are scored, or neither is: a figure is compared where both have it.
+        let are_distributions = of_a.iter().chain(&of_b).all(|row| is_distribution(&row.probabilities));
         let mut prepare = |rows: &[&Prediction]| {
             let decided = rows.iter().map(|row| ids.of(&row.decided)).collect();
-            Prepared::new(single_label, num_labels, gold.clone(), rows, decided)
+            let shape = Shape { single_label, num_labels, are_distributions };
+            Prepared::new(shape, gold.clone(), rows, decided)
         };
         Self {
             strata: gold.iter().map(strata).collect(),
@@ -90,8 +104,7 @@ impl Problems {
 
 impl Prepared {
     fn new(
-        single_label: bool,
-        num_labels: usize,
+        Shape { single_label, num_labels, are_distributions }: Shape,
         gold: Vec<Vec<usize>>,
         rows: &[&Prediction],
         decided: Vec<Vec<usize>>,
@@ -108,7 +121,7 @@ impl Prepared {
         Self::SingleLabel(Box::new(PreparedSingleLabel {
             num_labels,
             classification: Classification::new(&problem),
-            scoring: Scoring::new(&problem),
+            scoring: are_distributions.then(|| Scoring::new(&problem)),
             calibration: Calibration::new(&problem),
             selective: Selective::new(&problem),
         }))
@@ -126,7 +139,6 @@ impl Prepared {
 impl PreparedSingleLabel {
     fn figures(&self, weights: &Weights) -> (Vec<Figure>, Vec<LabelFigures<f64>>) {
         let classification = self.classification.figures(weights);
-        let scoring = self.scoring.figures(weights);
         let calibration = self.calibration.figures(weights);
         let selective = self.selective.figures(weights);
         let mut figures = vec![
@@ -141,9 +153,13 @@ impl PreparedSingleLabel {
         let (by_width, by_mass) =
             (calibration.expected_calibration_error, calibration.adaptive_calibration_error);
         let area = selective.area_under_risk_coverage_curve;
+        // Of numbers that do not sum to one these would say nothing.
+        if let Some(scoring) = &self.scoring {
+            let scoring = scoring.figures(weights);
+            figures.push(lower("log_loss", "log loss", scoring.log_loss));
+            figures.push(lower("brier_score", "Brier score", scoring.brier_score));
+        }
         figures.extend([
-            lower("log_loss", "log loss", scoring.log_loss),
-            lower("brier_score", "Brier score", scoring.brier_score),
             lower("expected_calibration_error", "expected calibration error", by_width),
             lower("adaptive_calibration_error", "adaptive calibration error", by_mass),
             lower("area_under_risk_coverage_curve", "area under risk-coverage curve", area),

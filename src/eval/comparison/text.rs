@@ -54,7 +54,7 @@ impl Comparison {
     }
 
     fn write_models(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut models = Table::new(["", "model", "revision", "taxonomy", "directory"], 5);
+        let mut models = Table::new(["", "model", "revision", "by", "taxonomy", "directory"], 6);
         models.rows.extend([("A", &self.a), ("B", &self.b)].map(|(which, model)| model.cells(which)));
         let Self { head, resamples, seed, .. } = self;
         let rows = rows(self.rows);
@@ -161,9 +161,9 @@ mod tests {
         insta::assert_snapshot!(compare(&a, &b, 500, 42).unwrap().to_string(), @"
         B is better: accuracy +0.160 (95 % interval +0.120 to +0.195, p 0.004); it gains 45 rows and loses 13
 
-           model    revision  taxonomy  directory
-        A  default  9f2c      3         7
-        B  default  a0b1      3         7
+           model    revision  by     taxonomy  directory
+        A  default  9f2c      model  3         7
+        B  default  a0b1      model  3         7
 
         head category, 200 rows, 500 resamples with the seed 42
 
@@ -218,9 +218,9 @@ mod tests {
         insta::assert_snapshot!(compare(&a, &b, 500, 42).unwrap().to_string(), @"
         B is worse: exact match -0.200 (95 % interval -0.367 to -0.033, p 0.024); it gains 8 rows and loses 20
 
-           model    revision  taxonomy  directory
-        A  default  9f2c      3         7
-        B  default  a0b1      3         7
+           model    revision  by     taxonomy  directory
+        A  default  9f2c      model  3         7
+        B  default  a0b1      model  3         7
 
         head category, 60 rows, 500 resamples with the seed 42
 

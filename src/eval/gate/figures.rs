@@ -1,7 +1,5 @@
 //! The figures that a gate is held against, however they came about.
 
-use serde::Serialize;
-
 use super::{Bound, End};
 use crate::fault::closest;
 use crate::message::quoted;
@@ -10,7 +8,7 @@ use crate::message::quoted;
 const SHOWN_NAMES: usize = 12;
 
 /// A figure of an evaluation, and how sure it is. A number that is not known is NaN.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Found {
     /// The figure itself.
     pub value: f64,
@@ -44,9 +42,11 @@ pub enum Missing {
     },
     /// The figure is of no one label, and one was named.
     NotOfLabels,
-    /// The rows have no such column.
+    /// Figures of one label are counted on all rows, and a slice was named too.
+    LabelInSlice,
+    /// The rows are not sliced by such a column.
     Column {
-        /// The columns that there are.
+        /// The columns that they are sliced by.
         known: Vec<String>,
     },
     /// No row has the value in the column.
@@ -93,8 +93,14 @@ impl Missing {
             Self::NeedsLabel { known } => {
                 format!("`{figure}` is of one label; name it with `label`; there is {}", some(known))
             }
+            Self::LabelInSlice => {
+                format!("`{figure}` of one label is not told of a slice; remove `label` or `slice`")
+            }
             Self::NotOfLabels => format!("`{figure}` is not of one label; remove `label`"),
-            Self::Column { known } => no("column", column, known),
+            Self::Column { known } if known.is_empty() => {
+                format!("the rows are not sliced by `{column}`; add `--slice {column}`")
+            }
+            Self::Column { known } => no("slice by column", column, known),
             Self::Slice { known } => no(&format!("row whose `{column}` is"), value, known),
         }
     }

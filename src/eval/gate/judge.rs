@@ -1,6 +1,9 @@
 //! Holds a figure against its bound.
 
-use super::{Bound, End, Figures, Found, Limit, Outcome};
+use super::{Bound, End, Figures, Found, Limit, Missing, Outcome};
+
+/// With fewer rows than this an interval says nothing: that of ten rows that are all right has no width.
+const MIN_INTERVAL_ROWS: usize = 30;
 
 impl Bound {
     /// The figure that the bound is on, if there is one, and what came of it.
@@ -8,6 +11,8 @@ impl Bound {
         let slice = self.slice.as_ref().map(|slice| (slice.column.as_str(), slice.value.as_str()));
         match figures.figure(&self.figure, self.label.as_deref(), slice) {
             Ok(found) => (Some(found), self.compare(found)),
+            // A value that no row has is one with too few rows.
+            Err(Missing::Slice { .. }) if self.min_rows.is_some() => (None, Outcome::TooFewRows),
             Err(missing) => (None, Outcome::CannotJudge { reason: missing.told(self) }),
         }
     }
@@ -30,6 +35,13 @@ impl Bound {
             None if found.rows == 0 => {
                 return cannot(format!(
                     "`{figure}` has no rows here; evaluate on more of them, or set `min_rows`"
+                ));
+            }
+            None if self.of != End::Value && found.rows < MIN_INTERVAL_ROWS => {
+                return cannot(format!(
+                    "`{figure}` has {} rows here, too few for an interval; evaluate on more of them, set `min_rows`, or \
+                     write `of = \"value\"`",
+                    found.rows
                 ));
             }
             Some(_) | None => {}
@@ -60,7 +72,7 @@ impl Limit {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Gate, Missing};
+    use super::super::Gate;
     use super::*;
 
     /// Figures with intervals that reach 0.02 to each side.
@@ -139,6 +151,8 @@ mod tests {
     fn too_few_rows_are_not_judged() {
         let bound = "figure = 'accuracy'\nslice = {district = '东城区'}\nat_least = 0.9\nof = 'value'\n";
         assert_eq!(outcome(&format!("{bound}min_rows = 30")), Outcome::TooFewRows);
+        let nobody = "figure = 'accuracy'\nslice = {district = '海淀区'}\nat_least = 0.8\nmin_rows = 30";
+        assert_eq!(outcome(nobody), Outcome::TooFewRows);
         assert_missed(&format!("{bound}min_rows = 29"), 0.06);
         assert_missed(bound, 0.06);
     }
@@ -163,7 +177,7 @@ mod tests {
         );
         assert_cannot(
             "figure = 'accuracy'\nslice = {distrct = '东城区'}\nat_least = 0.8",
-            "there is no column `distrct`; is `district` meant? There is `district`",
+            "there is no slice by column `distrct`; is `district` meant? There is `district`",
         );
         assert_cannot(
             "figure = 'accuracy'\nslice = {district = '海淀区'}\nat_least = 0.8",
@@ -178,12 +192,21 @@ mod tests {
             "`accuracy` has no rows here; evaluate on more of them, or set `min_rows`",
         );
         assert_cannot(
-            "figure = 'accuracy'\nslice = {district = '东城区'}\nat_least = 0.8",
+            "figure = 'accuracy'\nslice = {district = '东城区'}\nat_least = 0.8\nmin_rows = 1",
             "`accuracy` has no interval here; write `of = \"value\"`",
         );
         assert_cannot(
             "figure = 'roc_auc'\nat_least = 0.8",
             "`roc_auc` is not a number on these rows; remove the bound, or evaluate on others",
+        );
+    }
+
+    #[test]
+    fn an_interval_of_a_few_rows_is_not_trusted() {
+        assert_cannot(
+            "figure = 'accuracy'\nslice = {district = '东城区'}\nat_least = 0.8",
+            "`accuracy` has 29 rows here, too few for an interval; evaluate on more of them, set `min_rows`, or write \
+             `of = \"value\"`",
         );
     }
 

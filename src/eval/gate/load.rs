@@ -14,7 +14,13 @@ use crate::fault::{self, Fault, Faults, FileError, closest};
 const KEYS: [&str; 7] = ["figure", "label", "slice", "at_least", "at_most", "of", "min_rows"];
 /// Figures without an upper end. All others lie between 0 and 1, save some whose worst values lie outside; to bound those
 /// there would ask for nothing.
-const UNLIMITED: [&str; 1] = ["log_loss"];
+const UNLIMITED: [&str; 5] = [
+    "log_loss",
+    "conformal_set_size_90",
+    "conformal_set_size_95",
+    "class_conditional_set_size_90",
+    "class_conditional_set_size_95",
+];
 
 impl Gate {
     /// Reads the gate in the file at `path`.
@@ -34,7 +40,12 @@ impl Gate {
         let mut reader = Reader { text, faults: Vec::new() };
         let (root, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
-            reader.fault(error.span().unwrap_or_default(), error.message());
+            let hint = if error.message().contains("unquoted key") {
+                "; a Chinese key stands in quotes"
+            } else {
+                ""
+            };
+            reader.fault(error.span().unwrap_or_default(), format!("{}{hint}", error.message()));
         }
         let bounds = if errors.is_empty() { reader.bounds(root.get_ref()) } else { Vec::new() };
         let mut faults = reader.faults;

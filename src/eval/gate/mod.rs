@@ -23,7 +23,8 @@
 //! ```
 //!
 //! A bound is held against the worse end of the figure's 95 % interval, the lower one of `at_least` and the upper one of
-//! `at_most`, so that a model cannot pass by luck on a few rows. The file is read in `load`, what comes out is a
+//! `at_most`, so that a model cannot pass by luck; where a figure has fewer than 30 rows it has no interval to speak of, and
+//! the bound must say what is to happen. The file is read in `load`, what comes out is a
 //! [`Verdict`]. Which figures there are, and how their intervals come about, is left to whoever answers [`Figures`].
 
 mod figures;
@@ -33,7 +34,7 @@ mod of_report;
 mod reader;
 mod verdict;
 
-use serde::Serialize;
+use std::fmt;
 
 use crate::fault::Faults;
 
@@ -52,30 +53,26 @@ pub struct Gate {
 }
 
 /// A bound on one figure.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Bound {
     /// The line that the bound begins on, counted from 1.
     pub line: usize,
     /// The id of the figure.
     pub figure: String,
     /// The label that the figure is of, if it is of one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// Which rows the figure is of, if not all.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub slice: Option<Slice>,
     /// What the figure must not fall below, or rise above.
-    #[serde(flatten)]
     pub limit: Limit,
     /// The number that is held against the limit.
     pub of: End,
     /// With fewer rows than this the bound is not judged.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub min_rows: Option<usize>,
 }
 
 /// The rows that have one value in one column.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slice {
     /// The column.
     pub column: String,
@@ -84,8 +81,7 @@ pub struct Slice {
 }
 
 /// On which side of a number a figure must stay; the number itself is allowed.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Limit {
     /// For figures where more is better.
     AtLeast(f64),
@@ -94,8 +90,7 @@ pub enum Limit {
 }
 
 /// The three numbers of an estimate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// The lower end of the 95 % interval.
     Low,
@@ -103,6 +98,26 @@ pub enum End {
     Value,
     /// The upper end of the 95 % interval.
     High,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(least) => write!(f, "at least {least}"),
+            Self::AtMost(most) => write!(f, "at most {most}"),
+        }
+    }
+}
+
+impl End {
+    /// Its name in a gate's file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Value => "value",
+            Self::High => "high",
+        }
+    }
 }
 
 impl Gate {

@@ -1,6 +1,6 @@
 //! A report as the figures that a gate is held against.
 
-use super::{End, Figures, Found, Judgement, Limit, Missing, Outcome, Verdict};
+use super::{Figures, Found, Judgement, Missing, Outcome, Verdict};
 use crate::eval::report::{
     Better, Estimate, Figure, GateOutcome, GateResult, LabelFigures, ReportData, Slice,
 };
@@ -12,7 +12,7 @@ impl Figures for ReportData {
     fn figure(&self, id: &str, label: Option<&str>, slice: Option<(&str, &str)>) -> Result<Found, Missing> {
         match (slice, label) {
             (Some((column, value)), None) => self.of_slice(id, column, value),
-            (Some(_), Some(_)) => Err(Missing::NotOfLabels),
+            (Some(_), Some(_)) => Err(Missing::LabelInSlice),
             (None, Some(label)) => self.of_label(id, label),
             (None, None) => self.of_all(id),
         }
@@ -24,10 +24,10 @@ impl ReportData {
         if OF_LABELS.contains(&id) {
             return Err(Missing::NeedsLabel { known: self.label_ids() });
         }
-        let of_all = self.figures.iter().find(|figure| figure.id == id);
-        let Figure { estimate, better, .. } =
+        let of_all = self.figures.iter().find(|figure| figure.id == id && figure.better != Better::Neither);
+        let Figure { estimate, rows, better, .. } =
             of_all.ok_or_else(|| Missing::Figure { known: self.figure_ids() })?;
-        Ok(found(*estimate, self.what.rows, *better == Better::Higher))
+        Ok(found(*estimate, rows.unwrap_or(self.what.rows), *better == Better::Higher))
     }
 
     fn of_label(&self, id: &str, label: &str) -> Result<Found, Missing> {
@@ -60,18 +60,22 @@ impl ReportData {
         let Slice { rows, accuracy, macro_f1, .. } = of_column()
             .find(|slice| slice.value == value)
             .ok_or_else(|| Missing::Slice { known: known() })?;
+        let right = if self.confusion_matrix.is_some() { "accuracy" } else { "exact_match" };
         let estimate = match id {
-            "accuracy" | "exact_match" => Some(*accuracy),
+            _ if id == right => Some(*accuracy),
             "macro_f1" => *macro_f1,
             _ => None,
         };
-        let known = || vec!["accuracy".to_owned(), "macro_f1".to_owned()];
+        let known = || vec![right.to_owned(), "macro_f1".to_owned()];
         Ok(found(estimate.ok_or_else(|| Missing::Figure { known: known() })?, *rows, true))
     }
 
     fn figure_ids(&self) -> Vec<String> {
-        let ids = self.figures.iter().map(|figure| figure.id.clone());
-        ids.chain(OF_LABELS.into_iter().take(3).map(str::to_owned)).collect()
+        let judged = self.figures.iter().filter(|figure| figure.better != Better::Neither);
+        let ids = judged.map(|figure| figure.id.clone());
+        let ranks = self.labels.iter().any(|label| label.average_precision.is_some());
+        let of_labels = OF_LABELS.into_iter().filter(|id| ranks || *id != "average_precision");
+        ids.chain(of_labels.map(str::to_owned)).collect()
     }
 
     fn label_ids(&self) -> Vec<String> {
@@ -103,16 +107,8 @@ fn result(Judgement { bound, found, outcome }: &Judgement) -> GateResult {
         figure: bound.figure.clone(),
         label: bound.label.clone(),
         slice: bound.slice.as_ref().map(|slice| format!("{} = {}", slice.column, slice.value)),
-        bound: match bound.limit {
-            Limit::AtLeast(least) => format!("at least {least}"),
-            Limit::AtMost(most) => format!("at most {most}"),
-        },
-        of: match bound.of {
-            End::Low => "low",
-            End::Value => "value",
-            End::High => "high",
-        }
-        .to_owned(),
+        bound: bound.limit.to_string(),
+        of: bound.of.name().to_owned(),
         judged,
         outcome,
         reason,

@@ -1,14 +1,12 @@
-//! What came of a gate's bounds, for machines (JSON, an exit code) and for people (a sentence, then an aligned table).
+//! What came of a gate's bounds: an exit code, and for people a sentence and an aligned table.
 
 use std::fmt;
 
-use serde::Serialize;
-
-use super::{Bound, End, Found, Limit};
+use super::{Bound, Found};
 use crate::eval::text::Table;
 
 /// What came of every bound of a gate.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     /// The gate's file.
     pub file: String,
@@ -17,20 +15,18 @@ pub struct Verdict {
 }
 
 /// What came of one bound.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
     /// The bound.
     pub bound: Bound,
     /// The figure that it is on, if there is one.
     pub found: Option<Found>,
     /// What came of it.
-    #[serde(flatten)]
     pub outcome: Outcome,
 }
 
 /// What came of one bound.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// The figure keeps the bound.
     Met,
@@ -154,15 +150,7 @@ impl Judgement {
             }
             Outcome::CannotJudge { .. } => ("cannot judge".to_owned(), String::new()),
         };
-        let limit = match bound.limit {
-            Limit::AtLeast(least) => format!("at least {least}"),
-            Limit::AtMost(most) => format!("at most {most}"),
-        };
-        let end = match bound.of {
-            End::Low => "low",
-            End::Value => "value",
-            End::High => "high",
-        };
+        let (limit, end) = (bound.limit.to_string(), bound.of.name());
         let number = |number: f64| if number.is_nan() { "-".to_owned() } else { format!("{number:.4}") };
         let [judged, value, rows] = found.map_or_else(Default::default, |found| {
             let judged = format!("{end} {}", number(found.end(bound.of)));
@@ -187,7 +175,7 @@ fn small(by: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Slice;
+    use super::super::{End, Limit, Slice};
     use super::*;
 
     fn judgement(line: usize, outcome: Outcome) -> Judgement {
@@ -290,20 +278,5 @@ mod tests {
     fn a_narrow_miss_is_not_shown_as_none() {
         assert_eq!(small(0.012_34), "0.0123");
         assert_eq!(small(0.000_012), "1e-5");
-    }
-
-    #[test]
-    fn machines_read_json_with_these_names() {
-        let json = serde_json::to_value(verdict([missed()])).unwrap();
-        let expected = serde_json::json!({
-            "file": "gate.toml",
-            "judgements": [{
-                "bound": { "line": 1, "figure": "accuracy", "at_least": 0.82, "of": "low" },
-                "found": { "value": 0.84, "low": 0.825, "high": 0.8551, "rows": 5000, "higher_is_better": true },
-                "outcome": "missed",
-                "by": 0.01,
-            }],
-        });
-        assert_eq!(json, expected);
     }
 }

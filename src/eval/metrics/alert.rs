@@ -26,7 +26,13 @@ impl Alerts {
         Self { rows: rows.into_iter().map(|row| (row, alarms[row as usize].1)).collect() }
     }
 
-    /// How many of the rows that matter are among the 15 % with the highest alarm; NaN if none matters.
+    /// How many rows matter.
+    pub fn rows_that_matter(&self) -> usize {
+        self.rows.iter().filter(|(_, matters)| *matters).count()
+    }
+
+    /// How many of the rows that matter are among the 15 % with the highest alarm; NaN if none matters, or if 15 % are no
+    /// row.
     ///
     /// ```
     /// use jiesu::eval::metrics::{Alerts, Weights};
@@ -37,6 +43,9 @@ impl Alerts {
     /// ```
     pub fn recall(&self, weights: &Weights) -> f64 {
         let mut left = weights.total() * FLAGGED_PERCENT / 100;
+        if left == 0 {
+            return f64::NAN;
+        }
         let (mut found, mut all) = (0, 0);
         for (row, matters) in &self.rows {
             let copies = weights.of(*row);

@@ -32,9 +32,7 @@ pub use calibration::{Calibration, CalibrationFigures, ReliabilityBin};
 pub use classification::{Classification, ClassificationFigures, LabelFigures};
 pub use conformal::{Conformal, ConformalFigures, PredictionSets};
 pub use counts::{LabelCounts, macro_f1, micro_f1};
-pub use multilabel::{
-    MultiLabelEvaluation, MultiLabelFigures, MultiLabelScores, PreparedMultiLabel, evaluate_multi_label,
-};
+pub use multilabel::{MultiLabelFigures, MultiLabelScores, PreparedMultiLabel, evaluate_multi_label};
 pub use noise::{LabelNoise, Suspect, find_label_noise};
 pub use paired::{Difference, McNemar, differences, mcnemar};
 pub use problem::{MultiLabel, ProblemError, SingleLabel};
@@ -42,7 +40,6 @@ pub use ratio::Ratio;
 pub use scoring::{Scoring, ScoringFigures};
 pub use selective::{RiskCoverage, Selective, SelectiveFigures};
 pub use single_label::{
-    PreparedSingleLabel, SingleLabelComparison, SingleLabelEvaluation, SingleLabelFigures,
-    compare_single_label, evaluate_single_label,
+    PreparedSingleLabel, SingleLabelEvaluation, SingleLabelFigures, evaluate_single_label,
 };
 pub use weights::Weights;

@@ -197,18 +197,6 @@ impl<T> MultiLabelScores<T> {
     }
 }
 
-/// Every figure of a problem with its interval.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct MultiLabelEvaluation {
-    /// The number of rows.
-    pub rows: usize,
-    /// Rows with a gold label that the head does not have.
-    pub rows_with_unknown_labels: usize,
-    /// The figures.
-    #[serde(flatten)]
-    pub figures: MultiLabelFigures<Estimate>,
-}
-
 /// Computes every figure of a problem with its interval; rows are resampled within strata.
 ///
 /// # Panics
@@ -218,7 +206,7 @@ pub fn evaluate_multi_label(
     strata: &[usize],
     resamples: usize,
     seed: u64,
-) -> MultiLabelEvaluation {
+) -> MultiLabelFigures<Estimate> {
     assert_eq!(strata.len(), problem.rows(), "one stratum a row");
     let prepared = PreparedMultiLabel::new(problem);
     let flat = |weights: &Weights| {
@@ -227,14 +215,9 @@ pub fn evaluate_multi_label(
         values
     };
     let mut estimates = Resamples::new(strata, resamples, seed).estimates(flat).into_iter();
-    let unknown = |labels: &&Vec<usize>| labels.iter().any(|label| *label >= problem.num_labels());
-    MultiLabelEvaluation {
-        rows: problem.rows(),
-        rows_with_unknown_labels: problem.gold().iter().filter(unknown).count(),
-        figures: prepared
-            .figures(&Weights::ones(problem.rows()))
-            .map(&mut |_| estimates.next().expect("an estimate a figure")),
-    }
+    prepared
+        .figures(&Weights::ones(problem.rows()))
+        .map(&mut |_| estimates.next().expect("an estimate a figure"))
 }
 
 #[cfg(test)]
@@ -303,17 +286,16 @@ mod tests {
     fn no_rows_leave_figures_undefined() {
         let none = MultiLabel::new(2, vec![], vec![], vec![]).unwrap();
         let found = evaluate_multi_label(&none, &[], 10, 1);
-        assert_eq!(found.figures.exact_match.value, None);
-        assert_eq!(found.figures.micro_f1.value, Some(0.0));
-        assert_eq!(found.figures.mean_average_precision.high, None);
+        assert_eq!(found.exact_match.value, None);
+        assert_eq!(found.micro_f1.value, Some(0.0));
+        assert_eq!(found.mean_average_precision.high, None);
     }
 
     #[test]
     fn evaluation_has_an_interval_for_each_figure() {
         let found = evaluate_multi_label(&problem(true), &[0, 0, 1, 0, 0], 200, 1);
-        assert_eq!((found.rows, found.rows_with_unknown_labels), (5, 1));
-        let exact = found.figures.exact_match;
+        let exact = found.exact_match;
         assert!(exact.low < exact.value && exact.value < exact.high, "{exact:?}");
-        assert_eq!(found.figures.labels[2].average_precision.low, None);
+        assert_eq!(found.labels[2].average_precision.low, None);
     }
 }

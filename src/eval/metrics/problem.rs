@@ -44,9 +44,6 @@ pub enum ProblemError {
         /// The number of the head's labels.
         num_labels: usize,
     },
-    /// Two problems to compare that are not of the same rows.
-    #[error("the two problems differ in their gold labels or the number of labels")]
-    OtherRows,
 }
 
 /// Rows that have one label each.

@@ -30,6 +30,11 @@ impl Ratio {
         Self::new(rows.into_iter().map(of_row))
     }
 
+    /// How many rows have something below the line.
+    pub fn rows(&self) -> usize {
+        self.whole.iter().filter(|whole| **whole > 0).count()
+    }
+
     /// The ratio of weighted rows; NaN if nothing is below the line.
     ///
     /// # Panics
@@ -51,6 +56,7 @@ mod tests {
     #[test]
     fn rows_that_do_not_count_are_in_neither_sum() {
         let share = Ratio::share([Some(true), None, Some(false), Some(true)]);
+        assert_eq!(share.rows(), 3);
         assert!((share.figure(&Weights::ones(4)) - 2.0 / 3.0).abs() < 1e-12);
         assert!((share.figure(&Weights::new(vec![0, 9, 1, 1])) - 0.5).abs() < 1e-12);
         assert!(Ratio::share([None]).figure(&Weights::ones(1)).is_nan());

@@ -1,4 +1,4 @@
-//! Every figure of a single-label problem in one call, with intervals; and of two systems, with differences.
+//! Every figure of a single-label problem in one call, with intervals.
 
 use serde::Serialize;
 
@@ -6,8 +6,7 @@ use super::bootstrap::{Estimate, Resamples};
 use super::calibration::{Calibration, CalibrationFigures, ReliabilityBin};
 use super::classification::{Classification, ClassificationFigures};
 use super::conformal::{Conformal, ConformalFigures};
-use super::paired::{Difference, McNemar, differences, mcnemar};
-use super::problem::{ProblemError, SingleLabel};
+use super::problem::SingleLabel;
 use super::scoring::{Scoring, ScoringFigures};
 use super::selective::{Selective, SelectiveFigures};
 use super::weights::Weights;
@@ -90,17 +89,11 @@ impl SingleLabelFigures<f64> {
 /// Every figure of a problem with its interval.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SingleLabelEvaluation {
-    /// The number of rows.
-    pub rows: usize,
-    /// Rows whose gold label the head does not have: wrong, and left out of conformal prediction.
-    pub rows_with_unknown_label: usize,
     /// The figures.
     #[serde(flatten)]
     pub figures: SingleLabelFigures<Estimate>,
     /// Confidence and accuracy in bins of equal width.
     pub equal_width_bins: Vec<ReliabilityBin>,
-    /// Confidence and accuracy in bins of equal mass.
-    pub equal_mass_bins: Vec<ReliabilityBin>,
 }
 
 /// Computes every figure of a problem with its interval; rows are resampled within strata.
@@ -119,57 +112,9 @@ pub fn evaluate_single_label(
     let mut estimates = resamples.estimates(|weights| prepared.figures(weights).into_values()).into_iter();
     let weights = Weights::ones(problem.rows());
     SingleLabelEvaluation {
-        rows: problem.rows(),
-        rows_with_unknown_label: (0..problem.rows()).filter(|row| !problem.is_known(*row)).count(),
         figures: prepared.figures(&weights).map(&mut |_| estimates.next().expect("an estimate a figure")),
         equal_width_bins: prepared.calibration.equal_width_bins(&weights),
-        equal_mass_bins: prepared.calibration.equal_mass_bins(&weights),
     }
-}
-
-/// How two systems differ on the same rows, the first less the second.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SingleLabelComparison {
-    /// The difference of every figure. The labels' counts are those of the first system.
-    #[serde(flatten)]
-    pub figures: SingleLabelFigures<Difference>,
-    /// Whether they are equally accurate.
-    pub mcnemar: McNemar,
-}
-
-/// Compares two systems on the same rows; both see the same resamples, within strata.
-///
-/// # Errors
-/// If the two problems differ in their gold labels or the number of labels.
-///
-/// # Panics
-/// If there is not one stratum a row.
-pub fn compare_single_label(
-    first: &SingleLabel,
-    second: &SingleLabel,
-    strata: &[usize],
-    resamples: usize,
-    seed: u64,
-) -> Result<SingleLabelComparison, ProblemError> {
-    assert_eq!(strata.len(), first.rows(), "one stratum a row");
-    if first.gold() != second.gold() || first.num_labels() != second.num_labels() {
-        return Err(ProblemError::OtherRows);
-    }
-    let prepared = [first, second].map(|problem| PreparedSingleLabel::new(problem, seed));
-    let difference = |weights: &Weights| {
-        let [first, second] = prepared.each_ref().map(|prepared| prepared.figures(weights).into_values());
-        first.into_iter().zip(second).map(|(first, second)| first - second).collect()
-    };
-    let mut differences = differences(&Resamples::new(strata, resamples, seed), difference).into_iter();
-    let right = |problem: &SingleLabel| -> Vec<bool> {
-        problem.gold().iter().zip(problem.decided()).map(|(gold, decided)| gold == decided).collect()
-    };
-    Ok(SingleLabelComparison {
-        figures: prepared[0]
-            .figures(&Weights::ones(first.rows()))
-            .map(&mut |_| differences.next().expect("a difference a figure")),
-        mcnemar: mcnemar(&right(first), &right(second)),
-    })
 }
 
 #[cfg(test)]
@@ -193,12 +138,10 @@ mod tests {
     fn evaluation_has_an_interval_for_each_figure() {
         let problem = problem();
         let found = evaluate_single_label(&problem, problem.gold(), 100, 1);
-        assert_eq!((found.rows, found.rows_with_unknown_label), (60, 1));
         found.figures.map(&mut |estimate| {
             let Estimate { value, low, high } = estimate;
             assert!(value.is_some() && low <= high && low.is_some(), "{estimate:?}");
         });
-        assert_eq!(found.equal_mass_bins.len(), 15);
     }
 
     #[test]
@@ -216,27 +159,6 @@ mod tests {
         assert_eq!(found.figures.classification.accuracy, Estimate { value: None, low: None, high: None });
         assert_eq!(found.figures.classification.macro_f1.value, Some(0.0));
         assert_eq!(found.equal_width_bins, []);
-    }
-
-    #[test]
-    fn better_system_is_told_from_a_worse_one() {
-        let first = problem();
-        let guesses = SingleLabel::new(3, first.gold().to_vec(), vec![0.25; 180], vec![0; 60]).unwrap();
-        let found = compare_single_label(&first, &guesses, first.gold(), 200, 1).unwrap();
-        let accuracy = found.figures.classification.accuracy;
-        assert!(accuracy.low.unwrap() > 0.0 && accuracy.p_value.unwrap() < 0.01, "{accuracy:?}");
-        assert!(found.mcnemar.exact_p_value < 0.01, "{:?}", found.mcnemar);
-        let same = compare_single_label(&first, &first, first.gold(), 50, 1).unwrap();
-        assert_eq!(same.figures.calibration.reliability.p_value, Some(1.0));
-    }
-
-    #[test]
-    fn refuses_to_compare_other_rows() {
-        let other = SingleLabel::new(3, vec![0; 60], vec![0.25; 180], vec![0; 60]).unwrap();
-        assert_eq!(
-            compare_single_label(&problem(), &other, &[0; 60], 5, 1).unwrap_err(),
-            ProblemError::OtherRows
-        );
     }
 
     proptest! {

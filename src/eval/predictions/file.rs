@@ -76,6 +76,7 @@ struct HeaderLine<'a> {
     model_revision: Cow<'a, str>,
     taxonomy_version: Cow<'a, str>,
     directory_version: Cow<'a, str>,
+    channel: Cow<'a, str>,
     head: Cow<'a, str>,
     labels: Cow<'a, [String]>,
 }
@@ -104,6 +105,7 @@ impl Predictions {
                 model_revision: (&header.model_revision).into(),
                 taxonomy_version: (&header.taxonomy_version).into(),
                 directory_version: (&header.directory_version).into(),
+                channel: (&header.channel).into(),
                 head: (&header.head).into(),
                 labels: (&header.labels).into(),
             },
@@ -171,6 +173,7 @@ fn read_header(path: &Path, line: &[u8]) -> Result<(Header, usize), PredictionsE
         model_revision: header.model_revision.into_owned(),
         taxonomy_version: header.taxonomy_version.into_owned(),
         directory_version: header.directory_version.into_owned(),
+        channel: header.channel.into_owned(),
         head: header.head.into_owned(),
         labels,
     };
@@ -233,7 +236,7 @@ mod tests {
     #[test]
     fn the_file_is_json_lines() {
         insta::assert_snapshot!(written(&two_rows()), @r#"
-        {"format":"jiesu predictions","version":1,"rows":2,"model":"default","model_revision":"9f2c","taxonomy_version":"3","directory_version":"7","head":"category","labels":["a","b"]}
+        {"format":"jiesu predictions","version":1,"rows":2,"model":"default","model_revision":"9f2c","taxonomy_version":"3","directory_version":"7","channel":"model","head":"category","labels":["a","b"]}
         {"id":"1","digest":"491d3362d04cfd623172d0c443eb58cd280ec8c07ed87c90edab6b0769f561df","gold":"a","probabilities":[0.9,0.1],"decided":"a"}
         {"id":"2","digest":"8e6c31ecc27bbe88b276adb5f52af6684ab41537fbaa85f4eab17671f31f6dca","gold":"别的","probabilities":[0.33333334,0.6666667],"decided":"b"}
         "#);

@@ -6,7 +6,7 @@
 //!
 //! ```json
 //! {"format":"jiesu predictions","version":1,"rows":1,"model":"default","model_revision":"9f2c","taxonomy_version":"3",
-//!  "directory_version":"7","head":"category","labels":["housing","transport"]}
+//!  "directory_version":"7","channel":"model","head":"category","labels":["housing","transport"]}
 //! {"id":"41","digest":"…","gold":"housing","probabilities":[0.9,0.1],"decided":"housing"}
 //! ```
 //!
@@ -45,6 +45,8 @@ pub struct Header {
     pub taxonomy_version: String,
     /// Which state of the directory.
     pub directory_version: String,
+    /// Who answered: `model`, `rules`, `directory` or `all`.
+    pub channel: String,
     /// The head that was evaluated.
     pub head: String,
     /// The labels of the head, each once, in the order of the probabilities.
@@ -190,6 +192,7 @@ pub(crate) mod tests {
             model_revision: "9f2c".into(),
             taxonomy_version: "3".into(),
             directory_version: "7".into(),
+            channel: "model".into(),
             head: "category".into(),
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
         }

@@ -135,6 +135,9 @@ pub struct Figure {
     /// Value and interval.
     #[serde(flatten)]
     pub estimate: Estimate,
+    /// How many rows it was counted on; all rows if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
     /// Whether more of it is better.
     pub better: Better,
     /// What it says, in a sentence or two.
@@ -182,6 +185,8 @@ pub enum Better {
     Higher,
     /// Less is better, as with a calibration error.
     Lower,
+    /// It is a part of others, and says by itself nothing of the model.
+    Neither,
 }
 
 /// A bound, and whether the figure kept it.
@@ -398,6 +403,8 @@ pub struct Duplicate {
 pub struct DuplicateLabel {
     /// The name of the label.
     pub label: String,
-    /// The ids of the rows that have it.
+    /// How many rows have it.
+    pub rows: u64,
+    /// The ids of the first 20 of them.
     pub ids: Vec<String>,
 }

@@ -51,6 +51,7 @@ pub(in crate::eval) fn full() -> ReportData {
         name: "accuracy".into(),
         name_zh: "准确率".into(),
         estimate: around(0.8),
+        rows: None,
         better: Better::Higher,
         explanation: "Share of right answers.".into(),
     };
@@ -59,6 +60,7 @@ pub(in crate::eval) fn full() -> ReportData {
         group: FigureGroup::Calibration,
         name: "calibration error".into(),
         name_zh: "校准误差".into(),
+        rows: None,
         better: Better::Lower,
         estimate: around(0.05),
         explanation: "Mean distance from the diagonal.".into(),
@@ -96,7 +98,7 @@ pub(in crate::eval) fn full() -> ReportData {
 
 /// The sections that show texts.
 fn with_rows() -> ReportData {
-    let ids = |label: &str, id: &str| DuplicateLabel { label: label.into(), ids: vec![id.into()] };
+    let ids = |label: &str, id: &str| DuplicateLabel { label: label.into(), rows: 1, ids: vec![id.into()] };
     ReportData {
         errors: vec![WorkedError {
             id: "r17".into(),

@@ -3,6 +3,7 @@
 //! A row whose label is missing, null or empty is left out and counted. A row with an empty text but a title is read
 //! with the title as its text.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crate::classifier::Problem;
@@ -17,6 +18,9 @@ pub use slice::SliceColumn;
 const DEFAULT_TITLE_COLUMN: &str = "title";
 /// The column of ids, where none is named.
 const DEFAULT_ID_COLUMN: &str = "id";
+
+/// A column to slice by has at most so many values.
+const MAX_SLICES: usize = 1000;
 
 /// Which columns (keys, in JSON) of a file hold what.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +65,17 @@ pub enum RowsError {
     /// A file or its rows cannot be used.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// A column whose values do not part rows, but name them.
+    #[error(
+        "column `{column}` has {values} different values\n\
+         hint: slice by a column with at most {MAX_SLICES}, of dates by the month: `--slice COLUMN:month`"
+    )]
+    TooManyValues {
+        /// The column.
+        column: String,
+        /// How many values it has.
+        values: usize,
+    },
     /// Nothing to compare with.
     #[error("none of the {rows} rows of `{path}` has a label in column `{column}`")]
     NoLabel {
@@ -102,7 +117,14 @@ impl LabelledRows {
             });
             all.extend(named);
         }
-        Ok(Self::new(all, columns, problem, without_label))
+        let rows = Self::new(all, columns, problem, without_label);
+        for (column, values) in columns.slices.iter().zip(&rows.slices) {
+            let values = values.iter().flatten().collect::<HashSet<_>>().len();
+            if values > MAX_SLICES {
+                return Err(RowsError::TooManyValues { column: column.clone(), values });
+            }
+        }
+        Ok(rows)
     }
 
     fn new(
@@ -209,7 +231,8 @@ fn labelled(
     problem: Problem,
 ) -> Result<Option<LabelledRow>, String> {
     let column = &columns.label;
-    let labels = match (row.labels(column, false)?, problem) {
+    let is_list = problem == Problem::MultiLabelClassification;
+    let labels = match (row.labels(column, is_list)?, problem) {
         (None, _) => return Ok(None),
         (Some(Labels::One(label)), Problem::SingleLabelClassification) => vec![label],
         (Some(Labels::Many(labels)), Problem::MultiLabelClassification) => labels,
@@ -217,7 +240,9 @@ fn labelled(
             return Err(format!("`{column}` holds a list, not one label"));
         }
         (Some(Labels::One(_)), Problem::MultiLabelClassification) => {
-            return Err(format!("`{column}` holds one label, not a JSON list of labels, as [\"a\", \"b\"]"));
+            return Err(format!(
+                "`{column}` holds one value, not a list of labels, as [\"a\", \"b\"] or `a; b`"
+            ));
         }
     };
     let supporting = match &columns.supporting {

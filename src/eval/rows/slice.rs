@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::message::shortened;
 use crate::request::{Field, RequestText};
 use crate::table::{Labels, Row};
 
@@ -51,7 +52,7 @@ impl SliceColumn {
     pub(super) fn values(&self, row: &Row, text: &RequestText) -> Result<Vec<String>, String> {
         Ok(match self {
             Self::Value(column) => match row.labels(column, false)?.map(Labels::into_list) {
-                Some(values) if !values.is_empty() => values,
+                Some(values) if !values.is_empty() => values.iter().map(|value| shortened(value)).collect(),
                 Some(_) | None => vec![NONE.to_owned()],
             },
             Self::Month(column) => {

@@ -48,14 +48,30 @@ fn reads_csv_with_its_quotes_and_a_byte_order_mark() {
 fn reads_lists_of_labels_and_keeps_empty_ones() {
     let many = Problem::MultiLabelClassification;
     let json = "{\"text\": \"一\", \"label\": [\"fraud\", \"threat\"]}\n{\"text\": \"二\", \"label\": []}\n{\"text\": \"三\"}";
-    let csv = "text,label\n一,\"[\"\"fraud\"\", \"\"threat\"\"]\"\n二,[]\n三,\n";
-    for (name, content) in [("rows.ndjson", json), ("rows.csv", csv)] {
+    let csv = "text,label\n一,\"[\"\"fraud\"\", \"\"threat\"\"]\"\n二,[]\n";
+    let separated = "text,label\n一,fraud；threat\n二,\n";
+    for (name, content, without) in
+        [("rows.ndjson", json, 1), ("rows.csv", csv, 0), ("rows.csv", separated, 0)]
+    {
         let rows = read(name, content, &columns("label"), many).unwrap();
         assert_eq!(rows.gold(), &GoldLabels::Many(vec![vec!["fraud".into(), "threat".into()], vec![]]));
-        assert_eq!(rows.without_label(), 1);
+        assert_eq!(rows.without_label(), without);
     }
-    let error = read("rows.csv", "text,label\n一,fraud\n", &columns("label"), many).unwrap_err();
-    assert!(error.starts_with("rows.csv:2: `label` holds one label, not a JSON list"), "{error}");
+    let error = read("rows.jsonl", "{\"text\": \"一\", \"label\": 7}", &columns("label"), many).unwrap_err();
+    assert!(error.starts_with("rows.jsonl:1: `label` holds one value, not a list of labels"), "{error}");
+}
+
+#[test]
+fn a_column_that_names_rows_is_no_slice() {
+    let columns = Columns { slices: vec!["id".to_owned()], ..columns("label") };
+    let rows = |count: usize| {
+        let line = |row| format!("r{row},一,a\n");
+        let content: String = (0..count).map(line).collect();
+        read("rows.csv", &format!("id,text,label\n{content}"), &columns, Problem::SingleLabelClassification)
+    };
+    let error = rows(1001).unwrap_err();
+    assert!(error.starts_with("column `id` has 1001 different values\nhint: "), "{error}");
+    assert!(rows(1000).is_ok());
 }
 
 #[test]

@@ -20,10 +20,11 @@ pub(super) fn section(duplicates: &[Duplicate]) -> Option<Section> {
                 @if index > 0 { br; }
                 (text(&label.label)) ": "
                 @for (index, id) in label.ids.iter().enumerate() { @if index > 0 { ", " } bdi.id { (id) } }
+                @if label.rows > label.ids.len() as u64 { ", …" }
             }
         };
-        let count: usize = duplicate.labels.iter().map(|label| label.ids.len()).sum();
-        [Cell::text(&duplicate.text), Cell::markup(labels), Cell::count(count as u64)]
+        let rows: u64 = duplicate.labels.iter().map(|label| label.rows).sum();
+        [Cell::text(&duplicate.text), Cell::markup(labels), Cell::count(rows)]
     });
     let body = html! {
         p.note { "No model can be right on all of these." }

@@ -16,7 +16,8 @@ pub(super) fn section(figures: &[Figure], what: &WhatWasEvaluated) -> Option<Sec
     let body = html! {
         p.note {
             "Each figure with its " (percent(what.confidence_level)) " interval; the strip shows both from 0 to 1. "
-            "↑ more is better, ↓ less is better."
+            "↑ more is better, ↓ less is better. Resampling adds to calibration errors, and repeats rows in conformal sets: "
+            "such a figure may lie at the edge of its interval, or beside it."
         }
         @for (group, figures) in groups.iter().filter(|(_, figures)| !figures.is_empty()) {
             (table(*group, figures))
@@ -56,6 +57,7 @@ fn arrow(better: Better) -> Markup {
     let (arrow, says) = match better {
         Better::Higher => ("↑", "more is better"),
         Better::Lower => ("↓", "less is better"),
+        Better::Neither => return html! {},
     };
     html! { span.arrow role="img" aria-label=(says) { (arrow) } }
 }

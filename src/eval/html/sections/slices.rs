@@ -17,7 +17,8 @@ pub(super) fn section(slices: &[Slice], figures: &[Figure]) -> Result<Option<Sec
     if slices.is_empty() {
         return Ok(None);
     }
-    let overall = figures.iter().find(|figure| figure.id == "accuracy").map(|figure| figure.estimate.value);
+    let right = |figure: &&Figure| ["accuracy", "exact_match"].contains(&figure.id.as_str());
+    let overall = figures.iter().find(right).map(|figure| figure.estimate.value);
     let mut columns: Vec<&str> = Vec::new();
     for slice in slices {
         if !columns.contains(&slice.column.as_str()) {
@@ -29,7 +30,7 @@ pub(super) fn section(slices: &[Slice], figures: &[Figure]) -> Result<Option<Sec
     let body = html! {
         p.note {
             "Rows that share a value of a column, the worst first."
-            @if overall.is_some() { " The dashed line is the accuracy on all rows." }
+            @if overall.is_some() { " Accuracy is the share of rows that are wholly right; the dashed line is that of all rows." }
             @if slices.iter().any(|slice| slice.small) { " Hollow points rest on too few rows to conclude from." }
         }
         div.multiples { @for plot in &plots { (plot) } }
