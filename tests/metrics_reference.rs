@@ -108,7 +108,8 @@ fn python() -> PathBuf {
     let python = folder.join("bin/python");
     let run = |command: &mut Command| assert!(command.status().unwrap().success(), "{command:?}");
     if !python.exists() {
-        run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
+        // What is there already, torch above all, need not be fetched.
+        run(Command::new("python3").args(["-m", "venv", "--system-site-packages"]).arg(&folder));
     }
     run(Command::new(&python).args([
         "-m",

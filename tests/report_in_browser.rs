@@ -25,8 +25,8 @@ fn a_page_is_what_its_reader_relies_on() {
     // One row in four has another's label, so that there are errors to read.
     let labels = ["utilities", "housing", "transport", "labor_social_security", "education", "environment"];
     let line = |row: usize| {
-        let label = labels[(row + usize::from(row % 4 == 0)) % labels.len()];
-        let area = ["东区", "西区", "南区"][row % 3];
+        let label = labels[(row + usize::from(row.is_multiple_of(4))) % labels.len()];
+        let area = format!("{}号片区", row % 9);
         format!("r{row},{}，第{row}次反映,{label},{area}\n", texts[row % texts.len()])
     };
     let rows = folder.join("rows.csv");

@@ -44,6 +44,9 @@ def check_filter(page: Page, table: str, column: int) -> None:
     """Filters by what stands in a cell of the first row, in capitals."""
     box = page.locator(f".filter:has(+ #{table}) input")
     rows = page.locator(f"#{table} tbody tr")
+    if rows.count() < 8:
+        assert box.count() == 0, "a box for a table that is seen at a glance"
+        return
     texts = [text.lower() for text in rows.all_text_contents()]
     words = (rows.first.locator(f"td:nth-child({column})").text_content() or "").upper()
     expected = [text for text in texts if all(word in text for word in words.lower().split())]
