@@ -1,7 +1,8 @@
 //! What is asked of rows with known labels: arguments that `jiesu evaluate` and `jiesu compare` share.
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 
+use crate::eval::Bootstrap;
 use crate::eval::answers::Channel;
 use crate::eval::rows::Columns;
 
@@ -44,6 +45,24 @@ impl AskArgs {
             supporting: None,
             slices: Vec::new(),
         }
+    }
+}
+
+/// How intervals come about.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct BootstrapArgs {
+    /// How many resamples intervals rest on.
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = RangedU64ValueParser::<u64>::new().range(100..=100_000))]
+    pub resamples: u64,
+
+    /// What the resamples are drawn by: the same seed gives the same intervals.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+}
+
+impl From<BootstrapArgs> for Bootstrap {
+    fn from(BootstrapArgs { resamples, seed }: BootstrapArgs) -> Self {
+        Self { resamples: resamples as usize, seed }
     }
 }
 

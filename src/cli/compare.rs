@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, builder::RangedU64ValueParser};
+use clap::Args;
 
-use super::ask::AskArgs;
+use super::ask::{AskArgs, BootstrapArgs};
 use super::model::ModelArgs;
 
 /// Arguments of `jiesu compare`.
@@ -40,13 +40,9 @@ pub struct CompareArgs {
     #[command(flatten)]
     pub ask: AskArgs,
 
-    /// How many resamples intervals rest on.
-    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = RangedU64ValueParser::<u64>::new().range(100..=100_000))]
-    pub resamples: u64,
-
-    /// What the resamples are drawn by: the same seed gives the same intervals.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub seed: u64,
+    /// How intervals come about.
+    #[command(flatten)]
+    pub bootstrap: BootstrapArgs,
 
     /// Print the comparison as JSON, with more examples.
     #[arg(long)]

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, builder::RangedU64ValueParser};
+use clap::Args;
 use tonic::transport::Uri;
 
-use super::ask::AskArgs;
+use super::ask::{AskArgs, BootstrapArgs};
 use super::model::ModelArgs;
 
 /// Arguments of `jiesu evaluate`.
@@ -58,13 +58,9 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "FILE")]
     pub gate: Option<PathBuf>,
 
-    /// How many resamples intervals rest on.
-    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = RangedU64ValueParser::<u64>::new().range(100..=100_000))]
-    pub resamples: u64,
-
-    /// What the resamples are drawn by: the same seed gives the same intervals.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub seed: u64,
+    /// How intervals come about.
+    #[command(flatten)]
+    pub bootstrap: BootstrapArgs,
 
     /// Print the report as JSON, as `report.json` has it.
     #[arg(long)]

@@ -37,8 +37,8 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
              hint: leave `--input`, `--head`, `--label-system` and `--by` out"
         );
     }
-    let comparison =
-        compare(a.answers(args)?.as_ref(), b.answers(args)?.as_ref(), args.resamples as usize, args.seed)?;
+    let Bootstrap { resamples, seed } = args.bootstrap.into();
+    let comparison = compare(a.answers(args)?.as_ref(), b.answers(args)?.as_ref(), resamples, seed)?;
     let mut out = anstream::stdout().lock();
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&comparison)?)?;
@@ -85,8 +85,7 @@ impl System {
                 let label = args.label_column.as_deref().context("`--input` needs `--label-column`")?;
                 let columns = args.ask.columns(label);
                 let asked = Asked::new(&args.inputs, &columns, &args.ask, model, None)?;
-                let bootstrap = Bootstrap { resamples: args.resamples as usize, seed: args.seed };
-                Ok(Cow::Owned(asked.evaluation()?.predictions(&asked.what(bootstrap))?))
+                Ok(Cow::Owned(asked.evaluation()?.predictions(&asked.what(args.bootstrap.into()))?))
             }
         }
     }

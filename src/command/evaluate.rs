@@ -39,7 +39,7 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         ..args.ask.columns(&args.label_column)
     };
     let asked = Asked::new(&args.inputs, &columns, &args.ask, &args.model, args.endpoint.as_ref())?;
-    let bootstrap = Bootstrap { resamples: args.resamples as usize, seed: args.seed };
+    let bootstrap = Bootstrap::from(args.bootstrap);
     let (mut report, predictions) = measure(args, &asked, bootstrap)?;
     let verdict = gate.map(|gate| gate.check(&report));
     report.gates = verdict.as_ref().map(Verdict::results).unwrap_or_default();
