@@ -80,8 +80,8 @@ pub enum AnswerError {
 
 /// Answers rows.
 pub trait Answers {
-    /// Answers texts in their order, as the question asks; `seen` is told of each number of texts that are done. With `explain` answers tell
-    /// the words that they rest on.
+    /// Answers texts in their order, as the question asks; `seen` is told of each number of texts that are done. With
+    /// `explain` answers tell the words that they rest on.
     ///
     /// # Errors
     /// If there is no answer to one of them.

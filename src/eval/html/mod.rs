@@ -1,8 +1,9 @@
 //! The report that an evaluator publishes: one HTML file that needs nothing else, for the screen and for paper.
 //!
-//! [`ReportData`](super::report::ReportData) is all that the page says, and what `report.json` holds; [`render`] turns it into the page. Figures
-//! are counted elsewhere: this module only shows them. Texts of citizens and names of labels are never trusted, so all
-//! of them pass through maud, which escapes; the page's policy (CSP) lets nothing run but its own script.
+//! [`ReportData`](super::report::ReportData) is all that the page says, and what `report.json` holds; [`render`] turns it
+//! into the page. Figures are counted elsewhere: this module only shows them. Texts of citizens and names of labels are
+//! never trusted, so all of them pass through maud, which escapes; the page's policy (CSP) lets nothing run but its own
+//! script.
 //!
 //! ```
 //! # fn main() -> Result<(), jiesu::eval::report::ReportError> {
