@@ -135,6 +135,11 @@ fn a_service_that_cannot_be_asked_is_told() {
     let served = Served::start(&[], &[]);
     let endpoint = format!("http://{}", served.address("serving"));
     assert!(ask(&["--endpoint", &endpoint, "--by", "rules"]).contains("does not answer by `rules` alone"));
+    let page = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = format!("http://{}", page.local_addr().unwrap());
+    std::thread::spawn(move || drop(page.accept()));
+    let closed = ask(&["--endpoint", &nobody]);
+    assert!(closed.contains("\nhint: is "), "{closed}");
     let taxonomy = folder.path().join("taxonomy.toml");
     let built_in = fs::read_to_string("src/taxonomy/taxonomy.toml").unwrap();
     let version = built_in.lines().find(|line| line.starts_with("version")).unwrap();

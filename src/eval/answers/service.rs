@@ -35,12 +35,12 @@ pub enum ServiceError {
         problem: String,
     },
     /// A call failed.
-    #[error("`{uri}` failed: {}: {}", status.code(), status.message())]
+    #[error("`{uri}` failed: {problem}\nhint: is it still running? Its log says why")]
     Call {
         /// Where.
         uri: String,
-        /// What it says.
-        status: Box<Status>,
+        /// What it says, or what became of the connection.
+        problem: String,
     },
     /// No model is loaded there.
     #[error("`{uri}` has no model at present: it answers by rules alone\nhint: its log says why")]
@@ -94,7 +94,7 @@ impl Service {
     /// If it cannot be reached, or has no model.
     pub fn connect(uri: &Uri, channel: Channel) -> Result<Self, ServiceError> {
         let connect = |problem: String| ServiceError::Connect { uri: uri.to_string(), problem };
-        let call = |status| ServiceError::Call { uri: uri.to_string(), status: Box::new(status) };
+        let call = |status: Status| ServiceError::Call { uri: uri.to_string(), problem: told(&status) };
         let runtime =
             Builder::new_current_thread().enable_all().build().map_err(|error| connect(error.to_string()))?;
         runtime
@@ -187,7 +187,7 @@ impl Answers for Service {
         seen: &mut dyn FnMut(usize),
     ) -> Result<Vec<Answer>, AnswerError> {
         let Self { uri, runtime, client, .. } = self;
-        let call = |status| ServiceError::Call { uri: uri.clone(), status: Box::new(status) };
+        let call = |status: Status| ServiceError::Call { uri: uri.clone(), problem: told(&status) };
         let requests: Vec<_> = texts.iter().map(|text| Self::request(text, explain)).collect();
         let mut answers = Vec::with_capacity(texts.len());
         runtime.block_on(async {
@@ -205,6 +205,12 @@ impl Answers for Service {
             Err(ServiceError::Changed { uri: uri.clone(), problem }.into())
         })
     }
+}
+
+/// What a failed call says; of a broken connection how it broke.
+fn told(status: &Status) -> String {
+    let code = format!("{}: {}", status.code(), status.message());
+    std::error::Error::source(status).map_or(code, explained)
 }
 
 fn said<'a>(answer: &'a pb::Assessment, question: &Question) -> Said<'a> {
