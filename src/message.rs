@@ -8,6 +8,15 @@ pub fn explain(error: &(dyn std::error::Error + 'static)) -> String {
     })
 }
 
+/// How many of many names a message shows.
+const SHOWN_NAMES: usize = 5;
+
+/// The first names in backticks, with a sign that there are more.
+pub(crate) fn some(names: &[String]) -> String {
+    let more = if names.len() > SHOWN_NAMES { ", …" } else { "" };
+    format!("{}{more}", quoted(names.iter().take(SHOWN_NAMES)))
+}
+
 /// Most characters of a word from outside that a message or a report repeats.
 const MAX_SHOWN_CHARS: usize = 40;
 

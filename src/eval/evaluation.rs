@@ -138,11 +138,10 @@ impl<'a> Evaluation<'a> {
         if labels.is_empty() {
             return "–".to_owned();
         }
-        let known = self.question.labels.len();
-        let name = |label: usize| {
-            if label < known { self.question.name(label).name.as_str() } else { self.labels[label].as_str() }
+        let name = |label: &usize| {
+            self.question.name(*label).map_or(&self.labels[*label], |name| &name.name).as_str()
         };
-        labels.iter().map(|label| name(*label)).collect::<Vec<_>>().join("、")
+        labels.iter().map(name).collect::<Vec<_>>().join("、")
     }
 
     fn worked_errors(&self, evidence: &[Answer]) -> Vec<WorkedError> {

@@ -109,7 +109,7 @@ impl Measuring<'_> {
     ) -> Option<LabelFigures> {
         let metrics::LabelFigures { label, counts, precision, recall, f1 } = *label;
         let LabelCounts { support, predicted, .. } = counts;
-        let name = (label < self.question.labels.len()).then(|| self.question.name(label));
+        let name = self.question.name(label);
         Some(LabelFigures {
             id: self.labels[label].clone(),
             name: name.map_or(&self.labels[label], |name| &name.name).clone(),
@@ -132,10 +132,8 @@ impl Measuring<'_> {
         let mut occurring: Vec<usize> = counts.keys().flat_map(|(gold, decided)| [*gold, *decided]).collect();
         occurring.sort_unstable();
         occurring.dedup();
-        let known = self.question.labels.len();
-        let name = |label: usize| {
-            if label < known { self.question.name(label).name.clone() } else { self.labels[label].clone() }
-        };
+        let name =
+            |label: usize| self.question.name(label).map_or(&self.labels[label], |name| &name.name).clone();
         let count = |gold: usize, decided: usize| counts.get(&(gold, decided)).copied().unwrap_or(0);
         let row = |gold: &usize| occurring.iter().map(|decided| count(*gold, *decided)).collect();
         ConfusionMatrix {

@@ -5,15 +5,13 @@ use std::collections::{BTreeSet, HashMap};
 use super::question::Question;
 use super::report::UnknownLabel;
 use super::rows::{GoldLabels, LabelledRows};
-use crate::message::shortened;
+use crate::message::{shortened, some};
 
 /// Rows with more labels than this for each one that the head has are not meant for the head. Two label sets often share
 /// a word such as `other`, so that a wrong column may well hold a known label here and there.
 const MOST_LABELS_A_KNOWN_ONE: u64 = 10;
 /// Rows with more labels than this that the head does not have hold texts rather than labels.
 const MOST_UNKNOWN_LABELS: usize = 200;
-/// How many labels an error shows.
-const SHOWN_LABELS: usize = 5;
 
 /// The labels of all rows, by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,12 +102,6 @@ impl<'a> Numbers<'a> {
         numbers.sort_unstable();
         numbers
     }
-}
-
-fn some(labels: &[String]) -> String {
-    let shown: Vec<_> = labels.iter().take(SHOWN_LABELS).map(|label| format!("`{label}`")).collect();
-    let more = if labels.len() > SHOWN_LABELS { ", …" } else { "" };
-    format!("{}{more}", shown.join(", "))
 }
 
 #[cfg(test)]

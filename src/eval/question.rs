@@ -123,9 +123,9 @@ impl Question {
         self.reading.as_ref().map(|reading| &reading.system)
     }
 
-    /// What people call a label, by its place.
-    pub fn name(&self, label: usize) -> &LabelName {
-        &self.names[label]
+    /// What people call a label, by its place; nothing for one that is not the question's.
+    pub fn name(&self, label: usize) -> Option<&LabelName> {
+        self.names.get(label)
     }
 
     /// A label that stands in a file as one of this question's, if it is one by another name.
@@ -195,14 +195,14 @@ mod tests {
         for labels in [["health", "housing"], ["医疗卫生", "住房物业"]] {
             let category = question("category", &labels, None).unwrap();
             assert!(category.labels.iter().eq(["health", "housing"]));
-            assert_eq!(category.name(1).name, "住房物业");
+            assert_eq!(category.name(1).unwrap().name, "住房物业");
             assert_eq!(label_of(&category, "住房物业"), Some("housing".into()));
             assert_eq!(label_of(&category, "housing"), None, "already the question's own");
             assert_eq!(label_of(&category, "环境保护"), None, "the head lacks it");
         }
         let own = question("my_own_head", &["housing"], None).unwrap();
         assert_eq!(label_of(&own, "住房物业"), None, "no terms are known for the head");
-        assert_eq!(own.name(0).name, "housing");
+        assert_eq!(own.name(0).unwrap().name, "housing");
     }
 
     #[test]

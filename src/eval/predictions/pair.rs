@@ -4,10 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::{Prediction, Predictions};
-use crate::message::quoted;
-
-/// How many ids or labels an error shows.
-const SHOWN: usize = 5;
+use crate::message::some;
 
 /// Which row of one file goes with which row of the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,11 +141,6 @@ fn labels_told(only_a: &[String], only_b: &[String]) -> String {
     let parts: Vec<_> =
         parts.map(|(who, labels)| format!("only {who} has {} ({})", labels.len(), some(labels))).collect();
     if parts.is_empty() { "they stand in another order".to_owned() } else { parts.join("; ") }
-}
-
-fn some(names: &[String]) -> String {
-    let more = if names.len() > SHOWN { ", …" } else { "" };
-    format!("{}{more}", quoted(names.iter().take(SHOWN)))
 }
 
 #[cfg(test)]
