@@ -75,6 +75,14 @@ pub enum Error {
         /// The two.
         labels: [String; 2],
     },
+    /// Another model than the one that was asked for.
+    #[error("the model has revision `{found}`, and `{expected}` was expected; the model in use stays")]
+    UnexpectedRevision {
+        /// The revision that was asked for.
+        expected: String,
+        /// That of the model that was found.
+        found: String,
+    },
     /// The queue is full.
     #[error("the queue is full: at most {limit} texts may wait")]
     Overloaded {
@@ -133,6 +141,7 @@ impl Error {
             | Self::NoCategoryHead { .. }
             | Self::ManyCategories { .. }
             | Self::TwinLabels { .. }
+            | Self::UnexpectedRevision { .. }
             | Self::Panicked => ErrorKind::Internal,
         }
     }

@@ -37,6 +37,7 @@
 //! # }
 //! ```
 
+pub mod access;
 pub mod assessment;
 #[cfg(feature = "batch")]
 pub mod batch;
@@ -52,6 +53,7 @@ pub mod error;
 pub mod eval;
 pub mod fault;
 pub mod label;
+pub mod listen;
 pub mod live;
 pub mod message;
 pub mod metrics;
@@ -65,6 +67,7 @@ pub mod request;
 pub mod risk;
 pub mod rows;
 pub mod server;
+pub mod shadow;
 pub mod table;
 pub mod taxonomy;
 pub mod terms;

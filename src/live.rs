@@ -1,5 +1,7 @@
 //! What answers now: a pipeline that is replaced without dropping a call, and goes on by rules when the model fails.
 //!
+//! What replaces it is loaded beside it, checked, and tried on requests that are known ([`Live::reload`]); if it does not
+//! hold together, nothing changes.
 //! A request is answered by the pipeline that it was checked against, whatever is in use by then. Where the model fails
 //! on a batch, each of its requests is asked alone, and those that fail again are answered by rules; [`Live::mend`] then
 //! tries the model on a request that is known, and loads it anew if it fails there too. Who calls it, and how often, is
@@ -7,7 +9,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::assessment::{Assessment, Degradation};
 use crate::city::City;
@@ -17,8 +19,10 @@ use crate::error::{Error, Result};
 use crate::message::explain;
 use crate::pipeline::{Assess, CitizenRequest, Pipeline};
 
-/// What a model that works can answer.
-const PROBE: &str = "路灯不亮，请安排维修";
+/// What a model that works can answer, the usual first.
+const PROBES: [&str; 3] = ["路灯不亮，请安排维修", "停", "小區Wi-Fi 📶 壞了，please help"];
+/// How often the first makes a text that is longer than any model reads.
+const LONG_PROBE: usize = 200;
 /// How long to wait before a model that could not be loaded is tried again, at first and at most.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
@@ -39,6 +43,9 @@ pub trait Source: Send + Sync + 'static {
 
     /// Whether the model's files are where they were.
     fn has_model(&self) -> bool;
+
+    /// What the operator calls the model, such as `built-in` or a folder.
+    fn model_name(&self) -> String;
 }
 
 /// The pipeline in use, and how its model does.
@@ -47,8 +54,10 @@ pub struct Live {
     now: RwLock<Now>,
     /// Held while the city's files are read and put in place, and while a model is put in place: one change at a time.
     changing: Mutex<()>,
-    /// Held while the model is mended, which may take as long as a download.
+    /// Held while a model is loaded, which may take as long as a download.
     mending: Mutex<Retry>,
+    /// The last reload, if it failed.
+    failed: Mutex<Option<FailedReload>>,
 }
 
 #[derive(Debug, Clone)]
@@ -57,6 +66,17 @@ struct Now {
     /// Grows with every change of what an answer depends on.
     generation: u64,
     model: ModelState,
+    /// Since when this model answers.
+    since: SystemTime,
+}
+
+/// A reload that failed.
+#[derive(Debug, Clone)]
+pub struct FailedReload {
+    /// When.
+    pub at: SystemTime,
+    /// Why.
+    pub problem: String,
 }
 
 /// How the model does.
@@ -107,13 +127,14 @@ impl Live {
                 (Pipeline::without_model(city), ModelState::Missing)
             }
         };
-        let now = Now { pipeline: Arc::new(pipeline), generation: 0, model };
+        let now = Now { pipeline: Arc::new(pipeline), generation: 0, model, since: SystemTime::now() };
         let retry = Retry { due: Instant::now() + FIRST_RETRY, wait: FIRST_RETRY };
         Ok(Self {
             source: Box::new(source),
             now: RwLock::new(now),
             changing: Mutex::default(),
             mending: Mutex::new(retry),
+            failed: Mutex::default(),
         })
     }
 
@@ -128,31 +149,130 @@ impl Live {
         self.now().model
     }
 
+    /// Since when the model in use answers.
+    pub fn since(&self) -> SystemTime {
+        self.now().since
+    }
+
+    /// What the operator calls the model.
+    pub fn model_name(&self) -> String {
+        self.source.model_name()
+    }
+
+    /// The last reload, if it failed.
+    pub fn failed_reload(&self) -> Option<FailedReload> {
+        lock(&self.failed).clone()
+    }
+
     /// The request that is asked first of all, to see whether there are answers.
     ///
     /// # Errors
     /// If the tokenizer fails.
     pub fn probe(&self) -> Result<CitizenRequest> {
-        Ok(self.pipeline().0.request("", PROBE, "")?)
+        Ok(self.pipeline().0.request("", PROBES[0], "")?)
     }
 
     /// Reads the city's files again. Blocks as long as that takes.
     ///
     /// # Errors
     /// If they do not hold together, by themselves or with the model; what is in use stays.
+    pub fn reload_city(&self) -> Result<Arc<Pipeline>> {
+        self.noted(|| {
+            let _one_at_a_time = lock(&self.changing);
+            let city = self.source.load_city()?;
+            let pipeline = match self.pipeline().0.model() {
+                Some(model) => Pipeline::new(Arc::clone(model), city)?,
+                None => Pipeline::without_model(city),
+            };
+            Ok(self.put_in_place(pipeline, None))
+        })
+    }
+
+    /// Loads the model again, tries it beside the one in use, and puts it in place. Blocks as long as that takes.
+    ///
+    /// # Errors
+    /// If it cannot be loaded, is of another revision than the one expected, does not belong to the city's files, or
+    /// fails on a request that is known; what is in use stays.
+    pub fn reload_model(&self, expected_revision: Option<&str>) -> Result<Arc<Pipeline>> {
+        self.noted(|| {
+            let _one_model_at_a_time = lock(&self.mending);
+            let model = self.source.load_model()?;
+            if let Some(expected) = expected_revision.filter(|expected| *expected != model.revision()) {
+                let found = model.revision().to_owned();
+                return Err(Error::UnexpectedRevision { expected: expected.to_owned(), found });
+            }
+            self.put_model_in_place(model)
+        })
+    }
+
+    /// Reads all again: the city's files and the model. A model that cannot be loaded leaves the one in use in place.
+    /// Blocks as long as that takes.
+    ///
+    /// # Errors
+    /// If the city's files do not hold together, by themselves or with the model, or the model fails on a request that is
+    /// known; what is in use stays.
     pub fn reload(&self) -> Result<Arc<Pipeline>> {
+        self.noted(|| {
+            let _one_model_at_a_time = lock(&self.mending);
+            let model = self.source.load_model();
+            let _one_at_a_time = lock(&self.changing);
+            let city = self.source.load_city()?;
+            let (model, state) = match (model, self.pipeline().0.model()) {
+                (Ok(model), _) => (Arc::new(model), Some(ModelState::Works)),
+                (Err(error), Some(model)) => {
+                    tracing::error!(error = %explain(&error), "the model cannot be loaded again; the one in use stays");
+                    (Arc::clone(model), None)
+                }
+                (Err(error), None) => {
+                    tracing::warn!(error = %explain(&error), "the model still cannot be used");
+                    return Ok(self.put_in_place(Pipeline::without_model(city), None));
+                }
+            };
+            let pipeline = Pipeline::new(model, city)?;
+            if state.is_none() {
+                return Ok(self.put_in_place(pipeline, None));
+            }
+            self.try_and_put_in_place(pipeline)
+        })
+    }
+
+    fn put_model_in_place(&self, model: SequenceClassifier) -> Result<Arc<Pipeline>> {
         let _one_at_a_time = lock(&self.changing);
-        let city = self.source.load_city()?;
-        let pipeline = match self.pipeline().0.model() {
-            Some(model) => Pipeline::new(Arc::clone(model), city)?,
-            None => Pipeline::without_model(city),
-        };
+        let city = self.pipeline().0.city().clone();
+        self.try_and_put_in_place(Pipeline::new(model, city)?)
+    }
+
+    /// Puts a pipeline with a new model in place, if it can answer.
+    fn try_and_put_in_place(&self, pipeline: Pipeline) -> Result<Arc<Pipeline>> {
         let pipeline = Arc::new(pipeline);
-        self.change(|now| now.pipeline = Arc::clone(&pipeline));
+        try_out(&pipeline)?;
+        Ok(self.put_in_place(pipeline, Some(ModelState::Works)))
+    }
+
+    /// Puts a pipeline in place; `model` is how its model does, if that is a new one.
+    fn put_in_place(&self, pipeline: impl Into<Arc<Pipeline>>, model: Option<ModelState>) -> Arc<Pipeline> {
+        let pipeline = pipeline.into();
+        self.change(|now| {
+            now.pipeline = Arc::clone(&pipeline);
+            if let Some(state) = model {
+                (now.model, now.since) = (state, SystemTime::now());
+            }
+        });
         let (taxonomy, directory) = (&pipeline.taxonomy().version, &pipeline.directory().version);
         let risk_rules = &pipeline.city().risk_rules.version;
-        tracing::info!(taxonomy, directory, risk_rules, "the city's files were read again");
-        Ok(pipeline)
+        let (model, revision) =
+            pipeline.model().map_or(("none", ""), |model| (model.name(), model.revision()));
+        tracing::info!(model, revision, taxonomy, directory, risk_rules, "in use from now on");
+        pipeline
+    }
+
+    /// Remembers how a reload ended.
+    fn noted<T>(&self, reload: impl FnOnce() -> Result<T>) -> Result<T> {
+        let reloaded = reload();
+        let failed = reloaded.as_ref().err();
+        *lock(&self.failed) =
+            failed.map(|error| FailedReload { at: SystemTime::now(), problem: explain(error) });
+        reloaded
     }
 
     /// Looks after the model: notes whether its files are there, and loads it where it is missing, has failed, or has
@@ -167,7 +287,7 @@ impl Live {
                 return self.change(|now| now.model = ModelState::FilesMissing);
             }
             ModelState::FilesMissing if !present => return,
-            ModelState::Failed if works(&self.pipeline().0) => {
+            ModelState::Failed if try_out(&self.pipeline().0).is_ok() => {
                 tracing::info!("the model works; rules answer only what it fails on");
                 return self.change(|now| now.model = ModelState::Works);
             }
@@ -176,8 +296,8 @@ impl Live {
         if Instant::now() < retry.due {
             return;
         }
-        match self.load_model() {
-            Ok(()) => {
+        match self.source.load_model().and_then(|model| self.put_model_in_place(model)) {
+            Ok(_) => {
                 tracing::info!("the model is back");
                 retry.wait = FIRST_RETRY;
             }
@@ -188,18 +308,6 @@ impl Live {
             }
         }
         retry.due = Instant::now() + retry.wait;
-    }
-
-    /// Loads the model and puts it in place, if it works.
-    fn load_model(&self) -> Result<()> {
-        let model = Arc::new(self.source.load_model()?);
-        let _one_at_a_time = lock(&self.changing);
-        let city = self.pipeline().0.city().clone();
-        let pipeline = Arc::new(Pipeline::new(model, city)?);
-        let probe = pipeline.request("", PROBE, "")?;
-        attempt(&pipeline, &[probe], Threads::One)?;
-        self.change(|now| (now.pipeline, now.model) = (pipeline, ModelState::Works));
-        Ok(())
     }
 
     /// Asks the model about each request alone if it fails on all together, and the rules where it fails again.
@@ -268,10 +376,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the model answers a request that it should.
-fn works(pipeline: &Arc<Pipeline>) -> bool {
-    let probe = pipeline.request("", PROBE, "");
-    probe.is_ok_and(|probe| attempt(pipeline, &[probe], Threads::One).is_ok())
+/// Asks the model for what it should be able to answer.
+fn try_out(pipeline: &Arc<Pipeline>) -> Result<()> {
+    let long = PROBES[0].repeat(LONG_PROBE);
+    let probes = PROBES.into_iter().chain([long.as_str()]);
+    let probes =
+        probes.map(|probe| pipeline.request("", probe, "")).collect::<std::result::Result<Vec<_>, _>>()?;
+    attempt(pipeline, &probes, Threads::One).map(drop)
 }
 
 /// Asks the model; a panic is an error too.

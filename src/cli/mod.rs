@@ -16,6 +16,7 @@ pub mod corrections;
 pub mod directory;
 pub mod evaluate;
 pub mod model;
+pub mod protect;
 pub mod quantize;
 pub mod serve;
 #[cfg(feature = "batch")]

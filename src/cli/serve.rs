@@ -7,19 +7,30 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::model::ModelArgs;
+use super::protect::ProtectArgs;
+use crate::listen::ListenAddress;
+use crate::registry::ModelSource;
 
 /// Arguments of `jiesu serve`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "SIGTERM and SIGINT end the service after the calls in flight. SIGHUP reads taxonomy, directory and risk
-rules again; if they do not hold together, the log says why and those before stay in use.
+    after_help = "SIGTERM and SIGINT end the service after the calls in flight. SIGHUP reads the model,
+taxonomy, directory, risk rules, certificates and keys again; what does not hold together stays as it was, and the log
+says why.
 Without its model the service answers by rules, says so in each answer, and takes the model up when it can be loaded.
 Logs go to standard error and never hold the citizens' words; `RUST_LOG` sets their level (default: info)."
 )]
 pub struct ServeArgs {
-    /// Address to listen on; port 0 lets the system choose one, which the log then names.
-    #[arg(long, default_value = "127.0.0.1:50051", env = "JIESU_LISTEN")]
-    pub listen: SocketAddr,
+    /// Where to listen: an address and a port, or `unix:` and the path of a socket; several with `,` between. Port 0 lets
+    /// the system choose one, which the log then names. An address that other machines can reach needs TLS and API keys.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:50051",
+        env = "JIESU_LISTEN"
+    )]
+    pub listen: Vec<ListenAddress>,
 
     /// Address that Prometheus reads metrics from, at `/metrics`; none unless given. Port 0 as for `--listen`.
     #[arg(long, value_name = "ADDRESS", env = "JIESU_METRICS_LISTEN")]
@@ -71,6 +82,15 @@ pub struct ServeArgs {
     /// Form of the log lines.
     #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "JIESU_LOG_FORMAT")]
     pub log_format: LogFormat,
+
+    /// A second model that answers too, unheard: what it would have answered otherwise is counted and logged. It takes the
+    /// time of one more thread.
+    #[arg(long, value_name = "SOURCE", env = "JIESU_SHADOW_MODEL")]
+    pub shadow_model: Option<ModelSource>,
+
+    /// What stands between callers and the service.
+    #[command(flatten)]
+    pub protect: ProtectArgs,
 
     /// Which model and which city's files to use.
     #[command(flatten)]

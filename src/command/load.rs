@@ -57,4 +57,8 @@ impl Source for Named {
     fn has_model(&self) -> bool {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(ModelFiles::are_there)
     }
+
+    fn model_name(&self) -> String {
+        self.args.model.to_string()
+    }
 }

@@ -17,6 +17,11 @@
 //! | `jiesu_panics_total` | counter | | panics |
 //! | `jiesu_model_info` | gauge, 1 | `model`, `revision`, `precision` | the model that answers |
 //! | `jiesu_model_state` | gauge, 0 or 1 | `state` | how the model does: `works`, `files_missing`, `failed`, `missing` |
+//! | `jiesu_denials_total` | counter | `reason` | calls that were refused at the door: `no_key`, `unknown_key`, `expired_key`, `wrong_scope`, `too_fast`, `too_many` |
+//! | `jiesu_certificate_not_after_seconds` | gauge | `file` | when the first certificate of the service's chain expires, seconds since 1970 |
+//! | `jiesu_failed_reloads_total` | counter | `what` | reloads that failed: `pipeline`, `shadow`, `keys`, `certificates` |
+//! | `jiesu_shadow_texts_total` | counter | `outcome` | texts that the shadow model was to answer, see [`Compared`] |
+//! | `jiesu_shadow_differences_total` | counter | `what` | what it would have answered otherwise: `category`, `urgency`, `lead`, `decision` |
 //! | `jiesu_grassroots_share` | gauge | | share of the latest requests that the grass roots lead, if the directory has a cap |
 //! | `jiesu_dropped_decisions` | gauge | | answers since the start that the log of decisions had no time or room for |
 //! | `jiesu_start_time_seconds` | gauge | | when the service started, seconds since 1970 |
@@ -70,6 +75,33 @@ impl Outcome {
             Self::Overloaded => "overloaded",
             Self::Expired => "expired",
             Self::Cancelled => "cancelled",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What became of a text that a shadow model was to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compared {
+    /// It answered as the model in use did.
+    Same,
+    /// It answered otherwise.
+    Different,
+    /// It had no time.
+    Dropped,
+    /// It failed.
+    Failed,
+}
+
+impl Compared {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Same, Self::Different, Self::Dropped, Self::Failed];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Different => "different",
+            Self::Dropped => "dropped",
             Self::Failed => "failed",
         }
     }
@@ -194,6 +226,41 @@ pub fn model_state(state: &'static str) {
     });
 }
 
+/// Counts a call that was refused at the door.
+pub fn denied(reason: &'static str) {
+    record(|metrics| {
+        metrics.denials.get_or_create(&label("reason", reason)).inc();
+    });
+}
+
+/// Says until when the certificates in a file are valid, in seconds since 1970.
+pub fn certificate_not_after(file: String, seconds: i64) {
+    record(|metrics| {
+        metrics.certificate_not_after.get_or_create(&[("file", file.into())]).set(seconds);
+    });
+}
+
+/// Counts a reload that failed.
+pub fn reload_failed(what: &'static str) {
+    record(|metrics| {
+        metrics.failed_reloads.get_or_create(&label("what", what)).inc();
+    });
+}
+
+/// Counts texts by what became of them in the comparison with a shadow model.
+pub fn compared(compared: Compared, texts: usize) {
+    record(|metrics| {
+        metrics.shadow_texts.get_or_create(&label("outcome", compared.name())).inc_by(texts as u64);
+    });
+}
+
+/// Counts something that a shadow model would have answered otherwise.
+pub fn difference(what: &'static str) {
+    record(|metrics| {
+        metrics.shadow_differences.get_or_create(&label("what", what)).inc();
+    });
+}
+
 /// Says which share of the latest requests is led by the grass roots.
 pub fn grassroots_share(share: f64) {
     record(|metrics| {
@@ -244,6 +311,11 @@ struct Metrics {
     panics: Counter,
     model: Family<Labels<3>, Gauge>,
     model_state: Family<Labels<1>, Gauge>,
+    denials: Family<Labels<1>, Counter>,
+    certificate_not_after: Family<Labels<1>, Gauge>,
+    failed_reloads: Family<Labels<1>, Counter>,
+    shadow_texts: Family<Labels<1>, Counter>,
+    shadow_differences: Family<Labels<1>, Counter>,
     grassroots_share: Gauge<f64, AtomicU64>,
     dropped_decisions: Gauge,
 }
@@ -272,6 +344,11 @@ impl Metrics {
             panics: add(&mut registry, "jiesu_panics", "Panics", Counter::default()),
             model: add(&mut registry, "jiesu_model_info", "The model that answers", Family::default()),
             model_state: add(&mut registry, "jiesu_model_state", "How the model does", Family::default()),
+            denials: add(&mut registry, "jiesu_denials", "Calls that were refused at the door", Family::default()),
+            certificate_not_after: add(&mut registry, "jiesu_certificate_not_after_seconds", "When the certificate expires, in seconds since 1970", Family::default()),
+            failed_reloads: add(&mut registry, "jiesu_failed_reloads", "Reloads that failed", Family::default()),
+            shadow_texts: add(&mut registry, "jiesu_shadow_texts", "Texts that the shadow model was to answer", Family::default()),
+            shadow_differences: add(&mut registry, "jiesu_shadow_differences", "What the shadow model would have answered otherwise", Family::default()),
             grassroots_share: add(&mut registry, "jiesu_grassroots_share", "Share of the latest requests that the grass roots lead", Gauge::default()),
             dropped_decisions: add(&mut registry, "jiesu_dropped_decisions", "Answers that the log of decisions lacks", Gauge::default()),
             registry,
@@ -322,6 +399,11 @@ mod tests {
         waited("bulk", Duration::ZERO);
         model("default", "1", "float32");
         model_state("works");
+        denied("no_key");
+        certificate_not_after("server.pem".to_owned(), 1);
+        reload_failed("keys");
+        compared(Compared::Same, 1);
+        difference("lead");
         let text = METRICS.get().unwrap().render();
         text.lines().filter(|line| !line.starts_with('#')).filter_map(name).collect()
     }

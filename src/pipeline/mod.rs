@@ -12,7 +12,7 @@ use crate::assessment::{
     AreaReference, Assessment, Degradation, Evidence, EvidenceTarget, FiredRule, Label, RiskAlarm,
 };
 use crate::city::City;
-use crate::classifier::{Classification, ClassifierInput, EvidenceSpan, SequenceClassifier};
+use crate::classifier::{Classification, ClassifierInput, EvidenceSpan, ModelError, SequenceClassifier};
 use crate::dispatch::{
     Area, AreaSource, Aspect, Directory, DispatchInput, Facts, Placement, Policy, Rule, Suggestion, suggest,
 };
@@ -163,6 +163,16 @@ impl Pipeline {
             pipeline,
             placement,
         })
+    }
+
+    /// A request of another pipeline with the same city, as this one's model reads it.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    pub fn read_again(self: &Arc<Self>, request: &CitizenRequest) -> Result<CitizenRequest> {
+        let encoded = self.model.as_ref().map(|model| model.encode(&request.text)).transpose();
+        let encoded = encoded.map_err(ModelError::from)?;
+        Ok(CitizenRequest { encoded, pipeline: Arc::clone(self), ..request.clone() })
     }
 
     fn unknown_area(&self, hint: &str) -> Violation {

@@ -3,15 +3,18 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 
 /// The SHA-256 of a request's title, a line break and its text, which tells whether a decision was on these words
 /// without keeping them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TextDigest(pub(super) [u8; 32]);
 
-impl From<[u8; 32]> for TextDigest {
-    fn from(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+impl TextDigest {
+    /// The digest of a title and a text, as the caller sent them.
+    pub fn of(title: &str, text: &str) -> Self {
+        let digest = Sha256::new_with_prefix(title).chain_update("\n").chain_update(text);
+        Self(digest.finalize().into())
     }
 }
 
@@ -147,7 +150,7 @@ pub(super) mod tests {
     fn digests_are_shown_as_hexadecimal_digits() {
         let mut bytes = [0xa5; 32];
         bytes[..3].copy_from_slice(&[0x00, 0xff, 0x10]);
-        assert_eq!(TextDigest::from(bytes).to_string(), "00ff10".to_owned() + &"a5".repeat(29));
+        assert_eq!(TextDigest(bytes).to_string(), "00ff10".to_owned() + &"a5".repeat(29));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use tonic::{Code, Request, Status};
 use tracing::Span;
 
 use super::trace;
+use crate::access::KeyId;
 use crate::metrics::{self, Outcome};
 use crate::pb::dispatch_service_server::SERVICE_NAME;
 
@@ -20,6 +21,8 @@ pub(super) struct Call {
     texts: AtomicUsize,
     code: OnceLock<Code>,
     span: Span,
+    /// The name of the caller's key.
+    key: Option<KeyId>,
 }
 
 impl Call {
@@ -32,7 +35,8 @@ impl Call {
     pub(super) fn of<T>(service: &'static str, method: &'static str, request: &Request<T>) -> Self {
         tracing::debug!(method, "received");
         let span = trace::call(service, method, request.metadata());
-        Self { method, begin: Instant::now(), texts: AtomicUsize::new(0), code: OnceLock::new(), span }
+        let key = request.extensions().get().cloned();
+        Self { method, begin: Instant::now(), texts: AtomicUsize::new(0), code: OnceLock::new(), span, key }
     }
 
     /// The span of the call, for who works on it.
@@ -54,7 +58,8 @@ impl Drop for Call {
     fn drop(&mut self) {
         let (method, texts, duration) = (self.method, *self.texts.get_mut(), self.begin.elapsed());
         let code = self.code.get().copied().unwrap_or(Code::Cancelled);
-        tracing::info!(method, texts, milliseconds = duration.as_millis() as u64, ?code, "call");
+        let key = self.key.as_ref().map(KeyId::as_str);
+        tracing::info!(method, texts, milliseconds = duration.as_millis() as u64, ?code, key, "call");
         metrics::call(method, format!("{code:?}"), duration);
         trace::end(&self.span, texts, code);
     }

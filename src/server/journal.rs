@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::convert::MAX_REQUEST_BYTES;
 use crate::dispatch::{Directory, GrassrootsShare, LOCAL};
 use crate::live::Live;
@@ -38,12 +36,10 @@ impl Journal {
             // What is longer is refused.
             let fits = request.text.len() + request.title.len() <= MAX_REQUEST_BYTES;
             self.records.as_ref().filter(|_| fits)?;
-            let digest =
-                Sha256::new_with_prefix(&request.title).chain_update("\n").chain_update(&request.text);
             Some(Entry {
                 request_id: request.request_id.clone(),
                 received_at: unix_millis(),
-                digest: TextDigest::from(<[u8; 32]>::from(digest.finalize())),
+                digest: TextDigest::of(&request.title, &request.text),
             })
         };
         requests.iter().map(entry).collect()

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use tokio::net::TcpListener;
+use futures_util::stream::select_all;
 use tokio::sync::watch;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::access::{Access, AccessLayer};
 use crate::batcher::{Batcher, BatcherConfig, Lane};
+use crate::listen::{Limits, Listener};
 use crate::live::{Live, ModelState};
 use crate::metrics;
 use crate::pb;
@@ -22,6 +23,7 @@ use crate::pb::dispatch_service_server::{DispatchServiceServer, SERVICE_NAME};
 use crate::pb::record_service_server::RecordServiceServer;
 use crate::pipeline::Assess;
 use crate::records::Records;
+use crate::shadow::Shadow;
 
 mod admin;
 mod aside;
@@ -33,6 +35,7 @@ mod journal;
 mod record;
 mod service;
 mod status;
+mod supervisor;
 mod trace;
 
 pub use crate::assessment::MAX_COUNT;
@@ -57,6 +60,9 @@ const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024 - 1;
 /// What all streams of a connection may.
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// Longest that a call may take which answers at once, whatever its caller's deadline: who sends half a message, and no
+/// more, holds a call no longer.
+const MAX_CALL: Duration = Duration::from_secs(300);
 /// The names that health is asked for: the whole server, and the service. They answer by rules when the model does not.
 const HEALTH_NAMES: [&str; 2] = ["", SERVICE_NAME];
 /// The name that the model's own health is asked for.
@@ -70,8 +76,12 @@ const MODEL_CARE: Duration = Duration::from_secs(1);
 pub struct Serving {
     /// What requests are checked against.
     pub live: Arc<Live>,
-    /// What answers them: `live` itself but in tests.
+    /// What answers them: `live` itself, or a shadow model around it.
     pub model: Arc<dyn Assess>,
+    /// The model that answers unheard, if there is one.
+    pub shadow: Option<Arc<Shadow>>,
+    /// Who may call; everybody, if there are no keys.
+    pub access: Option<Arc<Access>>,
     /// Where corrections and decisions are kept, if they are.
     pub records: Option<Arc<Records>>,
 }
@@ -82,14 +92,14 @@ pub struct Serving {
 /// `model` says whether the model answers too.
 ///
 /// # Errors
-/// If the model's threads cannot be started, the first request is not answered, or the socket fails.
+/// If the model's threads cannot be started, or the first request is not answered.
 pub async fn run(
-    listener: TcpListener,
+    listeners: Vec<Listener>,
     serving: Serving,
     config: ServerConfig,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let Serving { live, model, records } = serving;
+    let Serving { live, model, shadow, access, records } = serving;
     let batcher = Batcher::start(&model, config.batcher)?;
     let (reporter, health) = tonic_health::server::health_reporter();
     report(&reporter, ServingStatus::NotServing).await;
@@ -100,33 +110,40 @@ pub async fn run(
     let service = Service::new(Arc::clone(&live), batcher.clone(), config.cache_bytes, records.clone());
     let service = DispatchServiceServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let keeper = RecordServiceServer::new(record::RecordKeeper::new(Arc::clone(&live), records));
-    let admin = AdminServiceServer::new(admin::Admin::new(Arc::clone(&live)));
-    let address = listener.local_addr()?;
+    let admin = AdminServiceServer::new(admin::Admin::new(Arc::clone(&live), shadow));
+    let addresses = listeners.iter().map(Listener::address).collect::<std::io::Result<Vec<_>>>()?;
+    let incoming = select_all(listeners.into_iter().map(|listener| listener.incoming(Limits::default())));
     let (begin_drain, mut drain) = watch::channel(false);
     let mut server = tokio::spawn(
         tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(Duration::from_secs(60)))
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .timeout(MAX_CALL)
+            .layer(AccessLayer::new(access))
             .add_service(health)
             .add_service(reflection)
             .add_service(InterceptedService::new(service, deadline::stamp))
             .add_service(keeper)
             .add_service(admin)
-            .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async move {
+            .serve_with_incoming_shutdown(incoming, async move {
                 // An error means that the sender is gone, which is a shutdown too.
                 let _ = drain.wait_for(|begun| *begun).await;
             }),
     );
     let mut shutdown = pin!(shutdown);
     let care = tokio::spawn(care_for_model(Arc::clone(&live), reporter.clone()));
+    let watchdog = tokio::spawn(supervisor::watchdog());
     tokio::select! {
         ready = warm_up(&live, &batcher) => {
             ready.context("the first request was not answered")?;
             report(&reporter, ServingStatus::Serving).await;
             let (pipeline, _) = live.pipeline();
             let model = pipeline.model().map_or(("none", ""), |model| (model.name(), model.revision()));
-            tracing::info!(%address, model = model.0, revision = model.1, "serving");
+            for address in addresses {
+                tracing::info!(%address, model = model.0, revision = model.1, "serving");
+            }
+            supervisor::ready();
             tokio::select! {
                 () = &mut shutdown => {}
                 ended = &mut server => {
@@ -142,6 +159,7 @@ pub async fn run(
         grace_seconds = config.shutdown_grace.as_secs(),
         "shutting down, finishing calls in flight"
     );
+    supervisor::stopping();
     care.abort();
     report(&reporter, ServingStatus::NotServing).await;
     reporter.set_service_status(MODEL_HEALTH, ServingStatus::NotServing).await;
@@ -154,6 +172,7 @@ pub async fn run(
         server.abort();
         tracing::warn!("shut down with calls still in flight: the grace period is over");
     }
+    watchdog.abort();
     Ok(())
 }
 

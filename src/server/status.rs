@@ -38,9 +38,9 @@ pub(super) fn from_error(error: &Error) -> Status {
     }
 }
 
-/// Turns the refusal of a city's files into a status that names the faults.
+/// Turns the refusal of a city's files or of a model into a status that names the faults.
 pub(super) fn from_reload(error: &Error) -> Status {
-    tracing::error!(error = %error, "the city's files are not used; those before stay");
+    tracing::error!(error = %error, "the reload failed; what was in use stays");
     let mut details = ErrorDetails::new();
     if let Error::File(FileError::Faults(faults)) = error {
         for fault in faults.faults.iter().take(MAX_VIOLATIONS) {

@@ -5,16 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{load, report};
 use crate::batcher::BatcherConfig;
+use crate::cli::model::ModelArgs;
 use crate::cli::serve::ServeArgs;
 use crate::live::Live;
 use crate::metrics;
 use crate::records::{DecisionLimits, Records};
 use crate::server::{self, ServerConfig, Serving};
+use crate::shadow::Shadow;
+
+mod protect;
+mod reload;
+
+use protect::Protected;
+use reload::Reloads;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -35,8 +42,19 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let hangup = runtime.block_on(async { signal(SignalKind::hangup()) })?;
     let live = Arc::new(Live::load(load::Named::new(args.model.clone()))?);
     let records = args.records.as_ref().map(|folder| Records::open(folder, limits(args))).transpose()?;
-    let serving =
-        Serving { live: Arc::clone(&live), model: Arc::clone(&live) as _, records: records.map(Arc::new) };
+    let shadow = args.shadow_model.clone().map(|model| {
+        let source = load::Named::new(ModelArgs { model, ..args.model.clone() });
+        Shadow::start(Arc::clone(&live), source).context("the shadow model cannot be used")
+    });
+    let shadow = shadow.transpose()?.map(Arc::new);
+    let protected = Protected::load(&args.protect)?;
+    let serving = Serving {
+        live: Arc::clone(&live),
+        model: shadow.clone().map_or(Arc::clone(&live) as _, |shadow| shadow as _),
+        shadow: shadow.clone(),
+        access: protected.access.clone(),
+        records: records.map(Arc::new),
+    };
     let config = ServerConfig {
         batcher: BatcherConfig {
             max_queued_texts: args.max_queued_texts,
@@ -46,10 +64,10 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         shutdown_grace: Duration::from_secs(args.shutdown_grace),
     };
     runtime.block_on(async {
-        let listener = TcpListener::bind(args.listen)
-            .await
-            .with_context(|| format!("cannot listen on `{}`", args.listen))?;
-        tokio::spawn(reload_on_hangup(hangup, live));
+        let listeners = protected.listen(&args.listen, &args.protect).await?;
+        let reloads = Arc::new(Reloads { live, shadow, protected });
+        tokio::spawn(reload::on_hangup(hangup, Arc::clone(&reloads)));
+        tokio::spawn(reload::on_change(reloads));
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let shutdown = async move {
@@ -58,7 +76,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
                 _ = interrupt.recv() => {}
             }
         };
-        server::run(listener, serving, config, shutdown).await
+        server::run(listeners, serving, config, shutdown).await
     })?;
     drop(report);
     // The model's threads may still be in long batches that nobody waits for.
@@ -70,21 +88,5 @@ fn limits(args: &ServeArgs) -> DecisionLimits {
     DecisionLimits {
         max_age: DAY * args.decision_days.get(),
         max_bytes: u64::from(args.decision_mib.get()) * (1 << 20),
-    }
-}
-
-/// Reads the city's files again whenever the process is told to.
-async fn reload_on_hangup(mut hangup: Signal, live: Arc<Live>) {
-    while hangup.recv().await.is_some() {
-        let live = Arc::clone(&live);
-        // Not one of the threads that check and tokenise.
-        let read = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
-            if let Err(error) = live.reload() {
-                tracing::error!(%error, "the city's files are not used; those before stay");
-            }
-        });
-        if let Err(error) = read {
-            tracing::error!(%error, "the city's files cannot be read: no thread");
-        }
     }
 }

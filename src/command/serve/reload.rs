@@ -1,0 +1,109 @@
+//! What is read again while the service runs: all of it when the process is told to (SIGHUP), keys and certificates when
+//! their files change, since who replaces those on a cluster cannot send signals.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::signal::unix::Signal;
+use tokio::time::MissedTickBehavior;
+
+use super::protect::Protected;
+use crate::live::Live;
+use crate::message::explain;
+use crate::metrics;
+use crate::shadow::Shadow;
+
+/// How often the files of keys and certificates are looked at.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// What can be read again.
+pub(super) struct Reloads {
+    pub(super) live: Arc<Live>,
+    pub(super) shadow: Option<Arc<Shadow>>,
+    pub(super) protected: Protected,
+}
+
+/// What tells one version of a file from the next.
+type Stamp = Option<(SystemTime, u64, u64)>;
+
+impl Reloads {
+    /// Reads all again. What does not hold together stays as it was, and the log says why.
+    fn all(&self) {
+        self.protection();
+        if let Err(error) = self.live.reload() {
+            failed("pipeline", &error);
+        }
+        if let Some(Err(error)) = self.shadow.as_ref().map(|shadow| shadow.reload()) {
+            failed("shadow", &error);
+        }
+    }
+
+    fn protection(&self) {
+        let Protected { access, certificates } = &self.protected;
+        if let Some(Err(error)) = access.as_ref().map(|access| access.reload()) {
+            failed("keys", &error);
+        }
+        if let Some(Err(error)) = certificates.as_ref().map(|certificates| certificates.reload()) {
+            failed("certificates", &error);
+        }
+        self.protected.tell_expiry();
+    }
+
+    fn stamps(&self) -> Vec<Stamp> {
+        let Protected { access, certificates } = &self.protected;
+        let certificates = certificates.iter().flat_map(|certificates| certificates.files().all());
+        access.iter().map(|access| access.file()).chain(certificates).map(stamp).collect()
+    }
+}
+
+/// Reads all again whenever the process is told to.
+pub(super) async fn on_hangup(mut hangup: Signal, reloads: Arc<Reloads>) {
+    while hangup.recv().await.is_some() {
+        aside("reload", Arc::clone(&reloads), Reloads::all).await;
+    }
+}
+
+/// Reads keys and certificates again whenever one of their files has changed.
+pub(super) async fn on_change(reloads: Arc<Reloads>) {
+    let mut before = reloads.stamps();
+    if before.is_empty() {
+        return;
+    }
+    let mut next = tokio::time::interval(LOOK);
+    next.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        next.tick().await;
+        // What changes while it is read is read once more.
+        let now = reloads.stamps();
+        if now != before {
+            before = now;
+            aside("protection", Arc::clone(&reloads), Reloads::protection).await;
+        }
+    }
+}
+
+/// Reads on a thread of its own: those of the runtime check and tokenise what comes.
+async fn aside(name: &'static str, reloads: Arc<Reloads>, read: fn(&Reloads)) {
+    let (done, end) = tokio::sync::oneshot::channel::<()>();
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        read(&reloads);
+        drop(done);
+    });
+    if let Err(error) = thread {
+        return tracing::error!(%error, "nothing can be read again: no thread");
+    }
+    // It ends when the thread does, by a panic too.
+    let _ = end.await;
+}
+
+fn failed(what: &'static str, error: &(dyn std::error::Error + 'static)) {
+    metrics::reload_failed(what);
+    tracing::error!(what, error = %explain(error), "the reload failed; what was in use stays");
+}
+
+fn stamp(file: &Path) -> Stamp {
+    let file = std::fs::metadata(file).ok()?;
+    Some((file.modified().ok()?, file.len(), file.ino()))
+}
