@@ -13,8 +13,9 @@
 //!
 //! Beside that path: [`risk`] (words that a hotline must not miss, model or not), [`privacy`] (personal data, found and
 //! masked). Below it: [`label`], [`taxonomy`] (what labels mean), [`city`] (what a city owns), [`registry`] (where models
-//! come from), [`rows`] (tabular files), [`table`] (files of labelled requests). Above it: [`live`] (what answers now), [`batcher`] and [`server`]
-//! (gRPC), what they count ([`metrics`]) and keep ([`records`]), `batch` (years of records), [`eval`], [`trial`] (a city's own examples), [`train`],
+//! come from), [`rows`] (tabular files), [`table`] (files of labelled requests). Above it: [`live`] (what answers now),
+//! [`shadow`] (what would), [`batcher`], [`listen`] and [`access`] (who may call) and [`server`] (gRPC), what they count
+//! ([`metrics`]) and keep ([`records`]), [`client`] (how to reach one), `batch` (years of records), [`eval`], [`trial`] (a city's own examples), [`train`],
 //! [`quantize`], and the program's
 //! [`cli`] and [`command`]s. Imports point downwards only.
 //!
@@ -46,6 +47,7 @@ pub mod bench;
 pub mod city;
 pub mod classifier;
 pub mod cli;
+pub mod client;
 pub mod command;
 pub mod dispatch;
 pub mod encoder;

@@ -15,6 +15,7 @@ use jiesu::assessment::Assessment;
 use jiesu::batcher::BatcherConfig;
 use jiesu::city::CityFiles;
 use jiesu::encoder::Threads;
+use jiesu::listen::Listener;
 use jiesu::live::Live;
 use jiesu::metrics;
 use jiesu::pb::dispatch_service_client::DispatchServiceClient;
@@ -117,7 +118,7 @@ async fn serve_slowly() -> (SocketAddr, mpsc::Sender<()>) {
     let live = Arc::new(Live::load(Tiny::new(CityFiles::default())).unwrap());
     let (permit, permits) = mpsc::channel();
     let model = Arc::new(Slow { live: Arc::clone(&live), permits: Mutex::new(permits) });
-    let serving = Serving { live, model, records: None };
+    let serving = Serving { live, model, shadow: None, access: None, records: None };
     let config = ServerConfig {
         batcher: BatcherConfig {
             max_queued_texts: NonZeroU32::new(64).unwrap(),
@@ -128,7 +129,7 @@ async fn serve_slowly() -> (SocketAddr, mpsc::Sender<()>) {
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(server::run(listener, serving, config, std::future::pending()));
+    tokio::spawn(server::run(vec![Listener::Tcp(listener)], serving, config, std::future::pending()));
     (address, permit)
 }
 

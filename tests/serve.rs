@@ -17,6 +17,7 @@ use jiesu::assessment::Assessment;
 use jiesu::batcher::BatcherConfig;
 use jiesu::city::{City, CityFiles};
 use jiesu::encoder::Threads;
+use jiesu::listen::Listener;
 use jiesu::live::Live;
 use jiesu::pb::classify_text_result::Outcome;
 use jiesu::pb::dispatch_service_client::DispatchServiceClient;
@@ -66,8 +67,9 @@ async fn start_in(city: CityFiles, model: impl FnOnce(Arc<Live>) -> Arc<dyn Asse
         cache_bytes: 1 << 20,
         shutdown_grace: GRACE,
     };
-    let serving = Serving { model: model(Arc::clone(&live)), live, records: None };
-    let ended = tokio::spawn(server::run(listener, serving, config, async {
+    let serving =
+        Serving { model: model(Arc::clone(&live)), live, shadow: None, access: None, records: None };
+    let ended = tokio::spawn(server::run(vec![Listener::Tcp(listener)], serving, config, async {
         // Dropping the sender is a shutdown too.
         let _ = signal.await;
     }));

@@ -4,50 +4,17 @@
 
 mod common;
 
-use std::sync::mpsc;
-
 use common::Served;
+use common::collector::collect;
 use jiesu::pb::ClassifyTextRequest;
 use jiesu::pb::dispatch_service_client::DispatchServiceClient;
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
-    TraceService, TraceServiceServer,
-};
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
-use tonic::transport::server::TcpIncoming;
-use tonic::{Code, Request, Response, Status};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use tonic::{Code, Request};
 
 const TRACE_ID: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
 const CALLER: u64 = 0x00f0_67aa_0ba9_02b7;
-
-struct Collector(mpsc::Sender<ResourceSpans>);
-
-#[tonic::async_trait]
-impl TraceService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        for spans in request.into_inner().resource_spans {
-            self.0.send(spans).unwrap();
-        }
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
-/// Collects on a port of its own.
-fn collect() -> (String, mpsc::Receiver<ResourceSpans>) {
-    let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = incoming.local_addr().unwrap();
-    let (sender, spans) = mpsc::channel();
-    let service = TraceServiceServer::new(Collector(sender));
-    tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
-    (format!("http://{address}"), spans)
-}
 
 fn value(attributes: &[KeyValue], key: &str) -> Option<Value> {
     attributes.iter().find(|attribute| attribute.key == key)?.value.clone()?.value
@@ -72,7 +39,7 @@ async fn a_call_is_a_span_of_its_callers_trace_and_is_sent_before_the_end() {
     );
     tokio::task::block_in_place(|| served.terminate());
 
-    let sent: Vec<ResourceSpans> = spans.try_iter().collect();
+    let sent: Vec<_> = spans.try_iter().collect();
     let name = value(&sent[0].resource.as_ref().unwrap().attributes, "service.name");
     assert_eq!(name, Some(Value::StringValue("jiesu".to_owned())));
     let spans = sent.iter().flat_map(|sent| &sent.scope_spans).flat_map(|scope| &scope.spans);

@@ -105,7 +105,7 @@ fn mode(_: &Metadata) -> u32 {
 }
 
 /// Reads the text of a file that is called `file`.
-fn parse(file: &str, text: &str) -> Result<Keys, Faults> {
+pub(super) fn parse(file: &str, text: &str) -> Result<Keys, Faults> {
     read_keys(file, text).map_err(|mut faults| {
         for fault in &mut faults.faults {
             fault.message = redacted(&fault.message);

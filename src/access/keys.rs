@@ -45,6 +45,10 @@ impl Keys {
         Self { keys }
     }
 
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, Key> {
+        self.keys.iter()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.keys.len()
     }

@@ -59,6 +59,10 @@ impl Limiter {
         Self { limits: self.limits, rate, in_flight: Arc::clone(&before.in_flight) }
     }
 
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Counts a call, if there is room for it.
     pub(super) fn admit(&self) -> Result<Permit, Refusal> {
         // First what can be given back: a call that finds no room does not count towards the rate.

@@ -6,6 +6,7 @@
 //! it that it is not forgotten; who is behind a key, and what became of each call, is left to the log.
 
 mod denial;
+mod entry;
 mod file;
 mod key;
 mod keys;
@@ -22,6 +23,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 pub use denial::Denial;
+pub use entry::{AddKeyError, KeyEntry, KeyFile, KeySummary};
 pub use key::{ApiKey, KeyDigest, KeyId};
 pub use layer::{AccessLayer, AccessService, PermitBody};
 pub use scope::Scope;

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use tokio::task::JoinSet;
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 
 use super::{LatencyFigures, latencies};
+use crate::client::{ConnectError, Connection, Connector};
 use crate::pb::dispatch_service_client::DispatchServiceClient;
 use crate::pb::{BatchClassifyTextsRequest, ClassifyTextRequest};
 
@@ -25,8 +25,8 @@ const CONNECTIONS: usize = 4;
 /// What is asked of the service, and how often.
 #[derive(Debug, Clone)]
 pub struct Load {
-    /// Where it listens.
-    pub endpoint: Endpoint,
+    /// What reaches it.
+    pub connector: Connector,
     /// The words; they are sent in turn, again and again.
     pub texts: Vec<String>,
     /// Texts a call.
@@ -74,10 +74,10 @@ struct Tally {
 ///
 /// # Errors
 /// If the service cannot be reached at all.
-pub async fn measure_service(load: Load) -> Result<ServiceFigures, tonic::transport::Error> {
+pub async fn measure_service(load: Load) -> Result<ServiceFigures, ConnectError> {
     let mut clients = Vec::new();
     for _ in 0..CONNECTIONS {
-        clients.push(DispatchServiceClient::new(load.endpoint.connect().await?));
+        clients.push(DispatchServiceClient::new(load.connector.connect().await?));
     }
     let caller = Arc::new(Caller { clients, load, next: AtomicUsize::new(0) });
     let begin = Instant::now();
@@ -167,7 +167,7 @@ fn name(code: Code) -> String {
 
 /// Sends one call after the other.
 struct Caller {
-    clients: Vec<DispatchServiceClient<Channel>>,
+    clients: Vec<DispatchServiceClient<Connection>>,
     load: Load,
     next: AtomicUsize,
 }

@@ -4,9 +4,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use tonic::transport::Uri;
 
+use super::connect::ConnectArgs;
 use super::model::ModelArgs;
+use crate::client::ServiceUri;
 
 /// Arguments of `jiesu bench`.
 #[derive(Debug, Args)]
@@ -37,7 +38,7 @@ pub struct BenchArgs {
 
     /// Measure a running service.
     #[arg(long, value_name = "URI")]
-    pub endpoint: Option<Uri>,
+    pub endpoint: Option<ServiceUri>,
 
     /// Calls in flight: each is sent when the one before it is answered.
     #[arg(long, value_name = "N", default_value = "16", requires = "endpoint")]
@@ -62,6 +63,10 @@ pub struct BenchArgs {
     /// Print the figures as JSON.
     #[arg(long)]
     pub json: bool,
+
+    /// What is shown to the service.
+    #[command(flatten)]
+    pub connect: ConnectArgs,
 
     /// Which model to use in process.
     #[command(flatten)]

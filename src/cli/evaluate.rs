@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tonic::transport::Uri;
 
 use super::ask::{AskArgs, BootstrapArgs};
+use super::connect::ConnectArgs;
 use super::model::ModelArgs;
+use crate::client::ServiceUri;
 
 /// Arguments of `jiesu evaluate`.
 #[derive(Debug, Args)]
@@ -48,7 +49,11 @@ pub struct EvaluateArgs {
     /// Ask a running service, such as `http://127.0.0.1:50051`, in place of a model of this process; `--model`,
     /// `--quantize` and `--risk-rules` are then not used. To the service each row is a request like any other.
     #[arg(long, value_name = "URI")]
-    pub endpoint: Option<Uri>,
+    pub endpoint: Option<ServiceUri>,
+
+    /// What is shown to the service.
+    #[command(flatten)]
+    pub connect: ConnectArgs,
 
     /// Write `report.html`, `report.json` and `predictions.jsonl` into this folder. Personal data in texts is masked.
     #[arg(long, value_name = "FOLDER")]

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 
 use clap::{Parser, Subcommand};
 
+pub mod admin;
 pub mod ask;
 #[cfg(feature = "batch")]
 pub mod batch;
@@ -12,9 +13,12 @@ pub mod classify;
 #[cfg(feature = "cluster")]
 pub mod cluster;
 pub mod compare;
+pub mod connect;
 pub mod corrections;
 pub mod directory;
 pub mod evaluate;
+pub mod health;
+pub mod keys;
 pub mod model;
 pub mod protect;
 pub mod quantize;
@@ -39,6 +43,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Asks a running service for what operators need: its models, a reload.
+    Admin(Box<admin::AdminArgs>),
     /// Classifies years of records: files in, files out, nothing lost.
     #[cfg(feature = "batch")]
     Batch(Box<batch::BatchArgs>),
@@ -57,10 +63,14 @@ pub enum Command {
     Directory(directory::DirectoryArgs),
     /// Measures a model on rows whose labels are known.
     Evaluate(Box<evaluate::EvaluateArgs>),
+    /// Tells whether a service serves, as an exit status.
+    Health(Box<health::HealthArgs>),
+    /// Makes and lists the API keys that a service lets in.
+    Keys(keys::KeysArgs),
     /// Writes a model with its weights rounded to 8-bit integers.
     Quantize(quantize::QuantizeArgs),
     /// Serves the gRPC API `jiesu.v1`.
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Asks questions in SQL of files of records.
     #[cfg(feature = "batch")]
     Sql(sql::SqlArgs),

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use tonic::transport::Uri;
 
 use super::load;
 use crate::city::{City, CityFiles};
 use crate::classifier::{Problem, SequenceClassifier};
 use crate::cli::ask::{AskArgs, By};
 use crate::cli::model::ModelArgs;
+use crate::client::{Connector, ServiceUri};
 use crate::dispatch::Directory;
 use crate::eval::answers::{
     Answer, AnswerError, Answers, Channel, ModelAnswers, PipelineAnswers, Service, ServiceError,
@@ -39,7 +39,7 @@ pub(super) struct Asked {
     pub(super) taxonomy: Arc<Taxonomy>,
     answerer: Answerer,
     channel: Channel,
-    endpoint: Option<Uri>,
+    endpoint: Option<ServiceUri>,
     files: Vec<PathBuf>,
 }
 
@@ -66,15 +66,15 @@ impl Asked {
         columns: &Columns,
         args: &AskArgs,
         model: &ModelArgs,
-        endpoint: Option<&Uri>,
+        service: Option<&Connector>,
     ) -> anyhow::Result<Self> {
         let channel = Channel::from(args.by);
         let city = model.city.files();
         let taxonomy = city.load_taxonomy()?;
-        let (answerer, heads) = match endpoint {
-            Some(uri) => {
+        let (answerer, heads) = match service {
+            Some(connector) => {
                 let of_departments = args.head.as_deref() == Some(DEPARTMENT_HEAD);
-                at_service(uri, channel, (&city, of_departments), &taxonomy)?
+                at_service(connector, channel, (&city, of_departments), &taxonomy)?
             }
             None => in_process(model, channel, &city)?,
         };
@@ -98,7 +98,7 @@ impl Asked {
             answers,
             answerer: with_directory(answerer, directory.as_deref()),
             channel,
-            endpoint: endpoint.cloned(),
+            endpoint: service.map(|connector| connector.uri().clone()),
             files: files.to_vec(),
             taxonomy,
         })
@@ -169,7 +169,7 @@ fn in_process(args: &ModelArgs, channel: Channel, city: &CityFiles) -> anyhow::R
 
 /// A service, whose labels must be those of the files of the city that are used here.
 fn at_service(
-    uri: &Uri,
+    connector: &Connector,
     channel: Channel,
     (city, of_departments): (&CityFiles, bool),
     taxonomy: &Taxonomy,
@@ -179,7 +179,8 @@ fn at_service(
         "a service does not answer by `{}` alone\nhint: leave `--endpoint` out, or write `--by all`",
         channel.name()
     );
-    let service = Service::connect(uri, channel)?;
+    let service = Service::connect(connector, channel)?;
+    let uri = connector.uri();
     let theirs = &service.taxonomy;
     ensure!(
         theirs.taxonomy_version == taxonomy.version,

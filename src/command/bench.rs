@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use serde::Serialize;
 
 use super::load;
@@ -12,6 +12,7 @@ use crate::bench::{
     LatencyFigures, Load, ModelFigures, Pace, ServiceFigures, measure_model, measure_service,
 };
 use crate::cli::bench::BenchArgs;
+use crate::client::ServiceUri;
 use crate::request::RequestText;
 use crate::server::MAX_BATCH_SIZE;
 use crate::table::Table;
@@ -61,16 +62,12 @@ fn read_texts(args: &BenchArgs) -> anyhow::Result<Vec<String>> {
     Ok(table.map_rows(text)?)
 }
 
-fn service(
-    args: &BenchArgs,
-    uri: &tonic::transport::Uri,
-    texts: &[String],
-) -> anyhow::Result<ServiceFigures> {
+fn service(args: &BenchArgs, uri: &ServiceUri, texts: &[String]) -> anyhow::Result<ServiceFigures> {
     ensure!(args.batch_size.get() <= MAX_BATCH_SIZE, "a call has at most {MAX_BATCH_SIZE} texts");
     ensure!(args.rate.is_none_or(|rate| rate > 0.0 && rate.is_finite()), "a rate is above 0");
     ensure!(args.duration > 0.0 && args.duration.is_finite(), "a duration is above 0");
     let load = Load {
-        endpoint: uri.clone().into(),
+        connector: args.connect.connector(uri)?,
         texts: texts.to_vec(),
         batch_size: args.batch_size,
         pace: args.rate.map_or(Pace::Concurrency(args.concurrency), Pace::Rate),
@@ -78,9 +75,7 @@ fn service(
         timeout: Duration::from_millis(args.timeout),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime
-        .block_on(measure_service(load))
-        .with_context(|| format!("cannot reach `{uri}`\nhint: is `jiesu serve` running there?"))
+    Ok(runtime.block_on(measure_service(load))?)
 }
 
 fn write_report<F: Serialize>(

@@ -38,7 +38,8 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         slices: args.slices.clone(),
         ..args.ask.columns(&args.label_column)
     };
-    let asked = Asked::new(&args.inputs, &columns, &args.ask, &args.model, args.endpoint.as_ref())?;
+    let service = args.endpoint.as_ref().map(|uri| args.connect.connector(uri)).transpose()?;
+    let asked = Asked::new(&args.inputs, &columns, &args.ask, &args.model, service.as_ref())?;
     let bootstrap = Bootstrap::from(args.bootstrap);
     let (mut report, predictions) = measure(args, &asked, bootstrap)?;
     let verdict = gate.map(|gate| gate.check(&report));

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
 
+mod admin;
 mod ask;
 #[cfg(feature = "batch")]
 mod batch;
@@ -16,6 +17,8 @@ mod compare;
 mod corrections;
 mod directory;
 mod evaluate;
+mod health;
+mod keys;
 mod load;
 mod quantize;
 mod report;
@@ -36,6 +39,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;
     }
     match cli.command {
+        Command::Admin(args) => admin::run(&args),
         #[cfg(feature = "batch")]
         Command::Batch(args) => batch::run(&args),
         Command::Bench(args) => bench::run(&args),
@@ -46,6 +50,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Corrections(args) => corrections::run(&args),
         Command::Directory(args) => directory::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Health(args) => health::run(&args),
+        Command::Keys(args) => keys::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Serve(args) => serve::run(&args),
         #[cfg(feature = "batch")]

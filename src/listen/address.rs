@@ -60,7 +60,7 @@ mod tests {
         for text in ["127.0.0.1:0", "[::1]:50051", "unix:/run/jiesu/jiesu.sock", "unix:here.sock"] {
             assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), text);
         }
-        let both = ["unix:///run/a.sock", "unix:/run/a.sock"].map(|text| text.parse::<ListenAddress>());
+        let both = ["unix:///run/a.sock", "unix:/run/a.sock"].map(str::parse::<ListenAddress>);
         assert_eq!(both[0], both[1]);
     }
 

@@ -124,7 +124,7 @@ pub(super) mod tests {
         Decision {
             request_id: words(request_id),
             received_at,
-            digest: [7; 32].into(),
+            digest: TextDigest([7; 32]),
             versions: DecisionVersions {
                 model: words("tiny"),
                 model_revision: Some(words("r2")),

@@ -132,7 +132,7 @@ pub async fn run(
             }),
     );
     let mut shutdown = pin!(shutdown);
-    let care = tokio::spawn(care_for_model(Arc::clone(&live), reporter.clone()));
+    let mut care = tokio::spawn(care_for_model(Arc::clone(&live), reporter.clone()));
     let watchdog = tokio::spawn(supervisor::watchdog());
     tokio::select! {
         ready = warm_up(&live, &batcher) => {
@@ -150,6 +150,8 @@ pub async fn run(
                     ended??;
                     bail!("the server ended by itself");
                 }
+                // It never ends but by a panic, and then nobody would see the model fail.
+                _ = &mut care => bail!("nobody looks after the model any more; the log says why"),
             }
         }
         () = &mut shutdown => {}

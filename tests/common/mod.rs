@@ -20,6 +20,8 @@ use jiesu::taxonomy::Taxonomy;
 use serde_json::Value;
 use tonic::transport::Endpoint;
 
+#[cfg(feature = "otel")]
+pub(crate) mod collector;
 #[cfg(feature = "batch")]
 pub(crate) mod export;
 pub(crate) mod texts;
@@ -148,6 +150,10 @@ impl Source for Tiny {
 
     fn has_model(&self) -> bool {
         self.model.path().join("model.safetensors").exists()
+    }
+
+    fn model_name(&self) -> String {
+        self.model.path().display().to_string()
     }
 }
 

@@ -1,13 +1,11 @@
 //! A live service, asked through its public API as any other caller asks it.
 
-use std::time::Duration;
-
 use tokio::runtime::{Builder, Runtime};
-use tonic::transport::{Channel as Connection, Uri};
 use tonic::{Request, Status};
 
 use super::{Answer, AnswerError, Answers, Channel, EvidenceWords, Said, Unit, is_explained};
 use crate::assessment::MAX_COUNT;
+use crate::client::{ConnectError, Connection, Connector};
 use crate::dispatch::DepartmentRole;
 use crate::eval::question::Question;
 use crate::message::explain as explained;
@@ -18,22 +16,18 @@ use crate::pb::{
 use crate::request::{Field, RequestText};
 use crate::terms::CATEGORY_HEAD;
 
-/// How long nothing may be heard of a service.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// What is missing where the model did not answer.
 const WITHOUT_MODEL: [&str; 2] = ["model_missing", "model_failed"];
 
 /// Why a service is of no use.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    /// Nobody listens there.
-    #[error("cannot reach `{uri}`: {problem}\nhint: is `jiesu serve` running there?")]
-    Connect {
-        /// Where.
-        uri: String,
-        /// What is wrong.
-        problem: String,
-    },
+    /// It cannot be reached.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The system does not let us wait for answers.
+    #[error("cannot wait for a service: {0}")]
+    Runtime(#[source] std::io::Error),
     /// A call failed.
     #[error("`{uri}` failed: {problem}\nhint: is it still running? Its log says why")]
     Call {
@@ -92,20 +86,13 @@ impl Service {
     ///
     /// # Errors
     /// If it cannot be reached, or has no model.
-    pub fn connect(uri: &Uri, channel: Channel) -> Result<Self, ServiceError> {
-        let connect = |problem: String| ServiceError::Connect { uri: uri.to_string(), problem };
+    pub fn connect(connector: &Connector, channel: Channel) -> Result<Self, ServiceError> {
+        let uri = connector.uri();
         let call = |status: Status| ServiceError::Call { uri: uri.to_string(), problem: told(&status) };
-        let runtime =
-            Builder::new_current_thread().enable_all().build().map_err(|error| connect(error.to_string()))?;
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(ServiceError::Runtime)?;
         runtime
             .block_on(async {
-                let connection = Connection::builder(uri.clone())
-                    .connect_timeout(PATIENCE)
-                    .http2_keep_alive_interval(PATIENCE)
-                    .keep_alive_timeout(PATIENCE)
-                    .connect()
-                    .await;
-                let connection = connection.map_err(|error| connect(explained(&error)))?;
+                let connection = connector.connect().await?;
                 // An answer lists all departments of a city; none is too long for an evaluation.
                 let mut client = DispatchServiceClient::new(connection).max_decoding_message_size(usize::MAX);
                 let model = client.get_model(GetModelRequest {}).await.map_err(call)?.into_inner().model;
