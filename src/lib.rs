@@ -17,7 +17,7 @@
 //! [`shadow`] (what would), [`batcher`], [`listen`] and [`access`] (who may call) and [`server`] (gRPC), what they count
 //! ([`metrics`]) and keep ([`records`]), [`client`] (how to reach one), `batch` (years of records), [`eval`], [`trial`] (a city's own examples), [`train`],
 //! [`quantize`], and the program's
-//! [`cli`] and [`command`]s. Imports point downwards only.
+//! [`cli`] and [`command`]s, whose settings also come from the environment and a file ([`config`]). Imports point downwards only.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -49,6 +49,7 @@ pub mod classifier;
 pub mod cli;
 pub mod client;
 pub mod command;
+pub mod config;
 pub mod dispatch;
 pub mod encoder;
 pub mod error;

@@ -1,12 +1,13 @@
-//! The program `jiesu`: parse, run one command, turn an error into an exit code.
+//! The program `jiesu`: read the settings, run one command, turn an error into an exit code.
 
 use std::io;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use jiesu::cli::Cli;
 use jiesu::command;
+use jiesu::config::{self, ConfigError};
 use jiesu::message::explain;
 use mimalloc::MiMalloc;
 
@@ -15,7 +16,8 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    match command::run(Cli::parse()) {
+    let result = settings().map_err(anyhow::Error::from).and_then(command::run);
+    match result {
         Ok(code) => code,
         // Who reads our output has seen enough, as `head` does.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -23,6 +25,17 @@ fn main() -> ExitCode {
             anstream::eprintln!("error: {}", explain(error.as_ref()));
             ExitCode::from(2)
         }
+    }
+}
+
+/// What was typed, with what the environment and a file add. Ends the process if clap has something to say.
+fn settings() -> Result<Cli, ConfigError> {
+    let mut command = config::with_env(Cli::command());
+    let settings = config::parse(&command, std::env::args_os())
+        .and_then(|matches| Ok(Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?));
+    match settings {
+        Err(ConfigError::Arguments(error)) => error.exit(),
+        settings => settings,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can be typed: one file of arguments a command. What it means is for [`command`](crate::command).
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
@@ -13,6 +14,7 @@ pub mod classify;
 #[cfg(feature = "cluster")]
 pub mod cluster;
 pub mod compare;
+pub mod config;
 pub mod connect;
 pub mod corrections;
 pub mod directory;
@@ -29,11 +31,20 @@ pub mod train;
 
 /// Reads citizens' requests (12345, 接诉即办), says what they are about, and suggests who must act.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "Every flag can also be set by an environment variable, `jiesu batch --output` by JIESU_BATCH_OUTPUT unless its help
+names another, and in a file `jiesu.toml`: `jiesu config show` tells what is set, and where."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+
+    /// File of settings [default: `jiesu.toml`, else `/etc/jiesu/jiesu.toml`, if there is one].
+    #[arg(long, global = true, value_name = "FILE", env = "JIESU_CONFIG")]
+    pub config: Option<PathBuf>,
 
     /// Threads that compute [default: the processors that this process may use].
     #[arg(long, global = true, value_name = "N", env = "JIESU_THREADS")]
@@ -57,6 +68,8 @@ pub enum Command {
     Cluster(cluster::ClusterArgs),
     /// Tells whether one model, directory or file of predictions is better than another.
     Compare(Box<compare::CompareArgs>),
+    /// Shows settings: what was typed, the environment, the file `jiesu.toml`, defaults.
+    Config(config::ConfigArgs),
     /// Exports what people decided otherwise, and reports which rules and categories it concerns.
     Corrections(corrections::CorrectionsArgs),
     /// Checks a city's directory, explains what it does, tries it.

@@ -14,6 +14,7 @@ mod classify;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod compare;
+mod config;
 mod corrections;
 mod directory;
 mod evaluate;
@@ -47,6 +48,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "cluster")]
         Command::Cluster(args) => cluster::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Config(args) => config::run(&args),
         Command::Corrections(args) => corrections::run(&args),
         Command::Directory(args) => directory::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
