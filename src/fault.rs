@@ -7,13 +7,19 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
-use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde_ignored::Path as KeyPath;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
+mod file;
+
+pub use file::FileError;
+pub(crate) use file::load;
+
+/// So many faults are told of a file; nobody reads more at once.
+const MAX_FAULTS: usize = 1000;
 /// How alike two ids are, from 0 to 1, if one may be a misspelling of the other.
 const MIN_LIKENESS: f64 = 0.8;
 
@@ -47,46 +53,20 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
-/// Why a file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// The file cannot be read.
-    #[error("cannot read `{file}`: {source}")]
-    Read {
-        /// The file's path.
-        file: String,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// The file does not hold together.
-    #[error(transparent)]
-    Faults(#[from] Faults),
-}
-
-/// Reads the file at `path`; `parse` is given its name and its text.
-pub(crate) fn load<T>(
-    path: &Path,
-    parse: impl FnOnce(&str, &str) -> Result<T, Faults>,
-) -> Result<T, FileError> {
-    let file = path.display().to_string();
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(parse(&file, &text)?),
-        Err(source) => Err(FileError::Read { file, source }),
-    }
-}
-
 /// Reads the text of a file and gathers what is wrong with it.
 #[derive(Debug)]
 pub(crate) struct Checker<'a> {
     file: &'a str,
-    text: &'a str,
+    /// Where each line but the first begins.
+    line_starts: Vec<usize>,
     faults: Vec<Fault>,
 }
 
 impl<'a> Checker<'a> {
     /// Reads `text` as a `T`. Keys that `T` does not know are noted as faults.
     pub(crate) fn read<T: DeserializeOwned>(file: &'a str, text: &'a str) -> Result<(T, Self), Faults> {
-        let mut checker = Self { file, text, faults: Vec::new() };
+        let line_starts = memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1).collect();
+        let mut checker = Self { file, line_starts, faults: Vec::new() };
         let (root, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
             for error in &errors {
@@ -112,13 +92,15 @@ impl<'a> Checker<'a> {
 
     /// Notes a fault that stands at the bytes `span`.
     pub(crate) fn fault(&mut self, span: Range<usize>, message: impl Into<String>) {
+        if self.faults.len() == MAX_FAULTS {
+            return;
+        }
         self.faults.push(Fault { line: self.line(&span), message: message.into() });
     }
 
     /// The line that the bytes `span` begin in, counted from 1.
     pub(crate) fn line(&self, span: &Range<usize>) -> usize {
-        let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
-        before.split(|&byte| byte == b'\n').count()
+        self.line_starts.partition_point(|start| *start <= span.start) + 1
     }
 
     /// Takes a text that must not be blank; `what` names it in the fault.
@@ -332,5 +314,33 @@ mod tests {
             Checker::read::<Shop>("shop.toml", "name = \"a\"\n\n[[shelves]]\nwidth = 2\n").unwrap_err();
         assert_eq!(lines(&faults), [3, 4], "{faults}");
         assert_eq!(faults.faults[0].message, "missing field `id`");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_text() {
+        let (shop, _) = Checker::read::<Shop>("shop.toml", "\u{feff}name = \"a\"").unwrap();
+        assert_eq!(shop.name.get_ref(), "a");
+    }
+
+    #[test]
+    fn values_that_are_nested_without_end_are_refused() {
+        for (open, close) in [("[", "]"), ("{ a = ", "}")] {
+            let text = format!("name = {}1{}", open.repeat(100_000), close.repeat(100_000));
+            let faults = Checker::read::<Shop>("shop.toml", &text).unwrap_err();
+            assert_eq!(faults.faults[0].line, 1);
+        }
+    }
+
+    #[test]
+    fn keys_that_are_given_twice_are_refused() {
+        let faults = Checker::read::<Shop>("shop.toml", "name = \"a\"\nname = \"b\"\n").unwrap_err();
+        assert_eq!(lines(&faults), [2], "{faults}");
+    }
+
+    #[test]
+    fn of_faults_without_end_some_are_told() {
+        let keys: String = (0..2 * MAX_FAULTS).map(|number| format!("key{number} = 1\n")).collect();
+        let faults = Checker::read::<Shop>("shop.toml", &keys).unwrap_err();
+        assert_eq!(faults.faults.len(), MAX_FAULTS);
     }
 }

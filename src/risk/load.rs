@@ -14,6 +14,10 @@ use crate::fault::{self, Checker, Faults, FileError, LabelIndex};
 
 /// What `extends` can name.
 const BUILT_IN: &str = "built_in";
+/// Most words of a file, other spellings included; the built-in rules have 1,400.
+const MAX_WORDS: usize = 50_000;
+/// Most patterns of a file, each of which is tried on every sentence; the built-in rules have 62.
+const MAX_PATTERNS: usize = 2_000;
 
 #[derive(Deserialize)]
 struct RawFile {
@@ -103,6 +107,9 @@ impl Definitions {
     ) -> Result<Self, Faults> {
         let (raw, mut checker) = Checker::read::<RawFile>(file_name, text)?;
         let version = checker.text("version", &raw.version);
+        if let Some(problem) = raw.too_much() {
+            return Err(checker.refuse(raw.version.span(), problem));
+        }
         let mut definitions = base(&mut checker, raw.extends.as_ref());
         definitions.version = version;
         let mut labels = LabelIndex::default();
@@ -120,6 +127,27 @@ impl Definitions {
         }
         checker.finish()?;
         Ok(definitions)
+    }
+}
+
+impl RawFile {
+    /// What there is so much of that it would take too much memory, or too long on every text.
+    fn too_much(&self) -> Option<String> {
+        let words = self.guards.iter().map(|guard| guard.words.len()).sum::<usize>()
+            + self.variants.iter().map(|variant| variant.forms.len()).sum::<usize>()
+            + self
+                .rules
+                .iter()
+                .map(|rule| rule.any.len() + rule.near.len() + rule.except.len())
+                .sum::<usize>();
+        let patterns = self.guards.iter().map(|guard| guard.patterns.len()).sum::<usize>()
+            + self.rules.iter().map(|rule| rule.patterns.len()).sum::<usize>();
+        let (max, what) = match (words > MAX_WORDS, patterns > MAX_PATTERNS) {
+            (true, _) => (MAX_WORDS, "words"),
+            (false, true) => (MAX_PATTERNS, "patterns"),
+            (false, false) => return None,
+        };
+        Some(format!("the file has more than {max} {what}; leave out those that seldom help"))
     }
 }
 
@@ -383,6 +411,39 @@ except = ["火车"]
         assert!(alarms(text, "火。房").is_empty(), "in another sentence");
         assert!(alarms(text, "楼下火车").is_empty());
         assert_eq!(alarms(text, "火车旁楼着火").len(), 1, "the second fire");
+    }
+
+    fn first_fault(text: &str) -> String {
+        RiskRules::parse("r.toml", text, known).unwrap_err().faults.remove(0).message
+    }
+
+    #[test]
+    fn a_file_has_no_more_than_can_be_sought_in_every_text() {
+        let rule =
+            |fields: &str| format!("version = \"1\"\n[[rules]]\nid = \"fire\"\nrisk = \"fire\"\n{fields}\n");
+        let words = format!("any = [{}]", "\"火\",".repeat(MAX_WORDS + 1));
+        assert!(
+            first_fault(&rule(&words)).contains("more than 50000 words; leave out"),
+            "{}",
+            first_fault(&rule(&words))
+        );
+        let patterns = format!("patterns = [{}]", "\"火\",".repeat(MAX_PATTERNS + 1));
+        assert!(first_fault(&rule(&patterns)).contains("more than 2000 patterns"));
+        let long = format!("any = [\"{}\"]", "火".repeat(1 << 20));
+        assert_eq!(first_fault(&rule(&long)), "keyword is longer than 100 characters; shorten it");
+    }
+
+    #[test]
+    fn a_pattern_that_would_take_much_memory_is_refused_before_it_does() {
+        for pattern in
+            ["(a{1000}){1000}", r"\w{5000}", &"(".repeat(100_000), &format!("火{}", "{1,1000}".repeat(20))]
+        {
+            let text = format!(
+                "version = \"1\"\n[[rules]]\nid = \"fire\"\nrisk = \"fire\"\npatterns = ['{pattern}']\n"
+            );
+            let faults = RiskRules::parse("r.toml", &text, known).unwrap_err().to_string();
+            assert!(faults.contains("does not compile"), "{faults}");
+        }
     }
 
     #[test]

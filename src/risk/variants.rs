@@ -6,15 +6,15 @@ use super::definition::Variant;
 pub(super) fn spellings(keyword: &str, variants: &[Variant]) -> Vec<String> {
     let mut spellings = vec![keyword.to_owned()];
     for Variant { word, forms } in variants {
-        for known in 0..spellings.len().min(MAX_SPELLINGS) {
+        for known in 0..spellings.len() {
+            let room = MAX_SPELLINGS - spellings.len();
             if spellings[known].contains(word.as_str()) {
-                let more: Vec<_> =
-                    forms.iter().map(|form| spellings[known].replace(word.as_str(), form)).collect();
+                let forms = forms.iter().take(room);
+                let more: Vec<_> = forms.map(|form| spellings[known].replace(word.as_str(), form)).collect();
                 spellings.extend(more);
             }
         }
     }
-    spellings.truncate(MAX_SPELLINGS);
     spellings.sort_unstable();
     spellings.dedup();
     spellings
@@ -40,5 +40,17 @@ mod tests {
             ["想4就tiao楼", "想4就跳lou", "想4就跳楼", "想死就tiao楼", "想死就跳lou", "想死就跳楼"]
         );
         assert_eq!(spellings("停水", &variants), ["停水"]);
+    }
+
+    #[test]
+    fn spellings_that_multiply_are_cut_off() {
+        let forms: Vec<String> = (0..50).map(|number| format!("停{number}")).collect();
+        let variants = [
+            Variant { word: "停".to_owned(), forms: forms.clone() },
+            Variant { word: "水".to_owned(), forms },
+        ];
+        let found = spellings("停水", &variants);
+        assert_eq!(found.len(), MAX_SPELLINGS);
+        assert!(found.contains(&"停水".to_owned()) && found.contains(&"停49水".to_owned()));
     }
 }

@@ -8,6 +8,8 @@ use crate::fault::Checker;
 
 /// Most memory that one compiled pattern may take, in bytes.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
+/// Longest word that is sought; longer than any sentence that two citizens write alike.
+const MAX_WORD_CHARS: usize = 100;
 
 /// Takes words as texts are read: folded.
 pub(super) fn read_words(checker: &mut Checker<'_>, what: &str, words: &[Spanned<String>]) -> Vec<String> {
@@ -17,6 +19,9 @@ pub(super) fn read_words(checker: &mut Checker<'_>, what: &str, words: &[Spanned
 /// Takes a word, likewise; `what` names it in a fault.
 pub(super) fn read_word(checker: &mut Checker<'_>, what: &str, word: &Spanned<String>) -> String {
     let text = checker.text(what, word);
+    if text.chars().count() > MAX_WORD_CHARS {
+        checker.fault(word.span(), format!("{what} is longer than {MAX_WORD_CHARS} characters; shorten it"));
+    }
     if text.contains(ends_sentence) {
         let message = format!("{what} `{text}` reaches beyond a sentence and is never found; split it");
         checker.fault(word.span(), message);

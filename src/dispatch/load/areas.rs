@@ -31,7 +31,7 @@ pub(super) fn read_areas(checker: &mut Checker<'_>, raw: &[RawArea]) -> Vec<Area
             let above = std::iter::successors(parents[area.id.get_ref().as_str()], |id| {
                 parents.get(id).copied().flatten()
             });
-            let level = match above.take(raw.len()).count() {
+            let level = match above.take(3).count() {
                 0 => AreaLevel::City,
                 1 => AreaLevel::District,
                 2 => AreaLevel::Street,

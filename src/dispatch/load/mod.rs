@@ -64,6 +64,9 @@ struct RawGrassroots {
 
 /// Most requests that a share is taken over.
 const MAX_WINDOW: usize = 1_000_000;
+/// Most areas, departments or rules. Each may be compared with each other one: twice as many areas as the largest city
+/// has communities still take seconds.
+const MAX_ENTRIES: usize = 20_000;
 
 /// Hours by the ids of urgencies, with the place of each.
 type RawTimeLimits = BTreeMap<String, Spanned<u32>>;
@@ -98,6 +101,12 @@ impl Directory {
             areas: raw.areas.iter().map(|area| area.id.get_ref().as_str()).collect(),
         };
         let version = checker.text("version", &raw.version);
+        let counts =
+            [(raw.areas.len(), "areas"), (raw.departments.len(), "departments"), (raw.rules.len(), "rules")];
+        if let Some((_, what)) = counts.into_iter().find(|(count, _)| *count > MAX_ENTRIES) {
+            let problem = format!("there are more than {MAX_ENTRIES} {what}; is it the right file?");
+            return Err(checker.refuse(raw.version.span(), problem));
+        }
         let mut labels = LabelIndex::default();
         let read = |department| read_department(&mut checker, &mut labels, department);
         let departments: Vec<_> = raw.departments.iter().map(read).collect();
@@ -294,6 +303,33 @@ impl Known<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// All that is wrong in a directory without departments.
+    fn faults(text: &str) -> String {
+        let text = format!("version = \"1\"\ncity = \"town\"\ndepartments = []\nassignments = []\n{text}\n");
+        Directory::parse("d.toml", &text, &Taxonomy::built_in()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_pattern_that_would_take_much_memory_is_refused_before_it_does() {
+        for pattern in
+            ["(a{1000}){1000}", r"\w{5000}", &"(".repeat(100_000), &format!("火{}", "{1,1000}".repeat(20))]
+        {
+            let told = faults(&format!(
+                "areas = []\n[[rules]]\nid = \"fire\"\nwhen = {{ patterns = ['{pattern}'] }}\nthen = {{ whistle = true }}"
+            ));
+            assert!(told.contains("is no regular expression: "), "{told}");
+        }
+    }
+
+    #[test]
+    fn there_are_no_more_areas_than_any_city_has() {
+        let areas: String = (0..=MAX_ENTRIES)
+            .map(|number| format!("{{ id = \"a{number}\", name = \"a\", name_en = \"a\" }},"))
+            .collect();
+        let told = faults(&format!("areas = [{areas}]"));
+        assert_eq!(told, "d.toml:1: there are more than 20000 areas; is it the right file?");
+    }
 
     #[test]
     fn every_fault_is_told_with_its_line() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use regex::RegexBuilder;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -105,7 +106,12 @@ pub(super) fn read_rules(
 
 fn read_conditions(checker: &mut Checker<'_>, raw: &RawConditions, known: &Known<'_>) -> Conditions {
     for pattern in &raw.patterns {
-        if let Err(error) = regex::Regex::new(pattern.get_ref()) {
+        // As all of them are compiled together.
+        let compiled = RegexBuilder::new(pattern.get_ref())
+            .case_insensitive(true)
+            .size_limit(rule::MAX_PATTERN_BYTES)
+            .build();
+        if let Err(error) = compiled {
             // The last line says what is wrong; those before draw the pattern.
             let error = error.to_string();
             let problem = error.lines().last().unwrap_or_default().trim_start_matches("error: ");

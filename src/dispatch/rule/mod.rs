@@ -11,7 +11,7 @@ mod conflict;
 mod words;
 
 pub(super) use conflict::{never_holds, prevails};
-pub(super) use words::RuleWords;
+pub(super) use words::{MAX_PATTERN_BYTES, RuleWords};
 
 /// Which part of what is known about a request a condition is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

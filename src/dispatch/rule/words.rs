@@ -7,6 +7,8 @@ use regex::RegexSet;
 
 use super::{Facts, Rule};
 
+/// Largest compiled pattern, in bytes.
+pub(in crate::dispatch) const MAX_PATTERN_BYTES: usize = 1 << 20;
 /// Largest compiled set of patterns, in bytes.
 const MAX_PATTERNS_BYTES: usize = 32 * 1024 * 1024;
 

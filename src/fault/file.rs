@@ -1,0 +1,120 @@
+//! Reads a file of a deployment as text, if it can be one.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use super::Faults;
+
+/// Largest file that is read: the directory of a city with each of ten thousand communities has 3 MB.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// Why a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The file cannot be read.
+    #[error("cannot read `{file}`: {source}")]
+    Read {
+        /// The file's path.
+        file: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Something else than a file, such as a folder or a pipe.
+    #[error("`{file}` is not a file\nhint: name a file of TOML")]
+    NotAFile {
+        /// Its path.
+        file: String,
+    },
+    /// The file is too large to be what it should be.
+    #[error("`{file}` is larger than {} MiB\nhint: is it the right file?", MAX_FILE_BYTES >> 20)]
+    TooLarge {
+        /// The file's path.
+        file: String,
+    },
+    /// The file is in another encoding.
+    #[error(
+        "`{file}` is not UTF-8 text: see line {line}\nhint: save it as UTF-8; some editors save GBK by default"
+    )]
+    NotUtf8 {
+        /// The file's path.
+        file: String,
+        /// The first line that is none, counted from 1.
+        line: usize,
+    },
+    /// The file does not hold together.
+    #[error(transparent)]
+    Faults(#[from] Faults),
+}
+
+/// Reads the file at `path`; `parse` is given its name and its text.
+pub(crate) fn load<T>(
+    path: &Path,
+    parse: impl FnOnce(&str, &str) -> Result<T, Faults>,
+) -> Result<T, FileError> {
+    let file = path.display().to_string();
+    let text = read(path, &file)?;
+    Ok(parse(&file, &text)?)
+}
+
+fn read(path: &Path, name: &str) -> Result<String, FileError> {
+    let file = || name.to_owned();
+    let reading = |source| FileError::Read { file: file(), source };
+    // To open a pipe would wait until somebody writes into it.
+    if !std::fs::metadata(path).map_err(reading)?.is_file() {
+        return Err(FileError::NotAFile { file: file() });
+    }
+    let mut bytes = Vec::new();
+    let content = File::open(path).map_err(reading)?;
+    content.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(reading)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(FileError::TooLarge { file: file() });
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        FileError::NotUtf8 { file: file(), line: sound.split(|&byte| byte == b'\n').count() }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Why a file of this content cannot be read.
+    fn refused(content: impl AsRef<[u8]>) -> FileError {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shop.toml");
+        std::fs::write(&path, content).unwrap();
+        load(&path, |_, _| Ok(())).unwrap_err()
+    }
+
+    #[test]
+    fn a_file_in_another_encoding_is_told_with_the_line_and_what_to_do() {
+        let error = refused(b"# \xe5\xba\x97\nname = \"\xb5\xea\"\n").to_string();
+        assert!(error.contains("is not UTF-8 text: see line 2\nhint: save it as UTF-8"), "{error}");
+        let utf16: Vec<u8> = "\u{feff}name = \"a\"".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert!(matches!(refused(utf16), FileError::NotUtf8 { line: 1, .. }));
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shop.toml");
+        // It takes no room on the disk.
+        std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        let error = load(&path, |_, _| Ok(())).unwrap_err().to_string();
+        assert!(error.contains("is larger than 16 MiB\nhint: is it the right file?"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe.toml");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [pipe.as_path(), Path::new("/dev/zero"), folder.path()] {
+            let error = load(path, |_, _| Ok(())).unwrap_err();
+            assert!(matches!(error, FileError::NotAFile { .. }), "{error}");
+        }
+    }
+}
