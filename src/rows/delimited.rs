@@ -132,7 +132,8 @@ impl Table {
         let Some(place) = self.records.next()? else { return Ok(Vec::new()) };
         let text = self.charset.decode_lossy(self.records.bytes(place));
         self.parser.parse(&text);
-        Ok(self.parser.cells().map(str::to_owned).collect())
+        // One more than a header may have, so that it is seen.
+        Ok(self.parser.cells().take(MAX_COLUMNS + 1).map(str::to_owned).collect())
     }
 
     fn entry(&mut self, place: Place) -> Entry {

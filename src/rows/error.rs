@@ -56,6 +56,22 @@ pub enum ReadError {
         /// What the parser says.
         problem: String,
     },
+    /// A workbook would take more memory than it is worth.
+    #[error(
+        "`{path}` is not read: {problem}\nhint: if you trust it, open it in a spreadsheet program, and save its sheets as CSV UTF-8"
+    )]
+    Unpacked {
+        /// The file.
+        path: PathBuf,
+        /// What would take so much, as a phrase.
+        problem: String,
+    },
+    /// Neither a file nor a folder, such as a pipe or a device: nobody can say where it ends, and it is read more than once.
+    #[error("`{path}` is not a file\nhint: write what it gives into a file, and name that")]
+    NotAFile {
+        /// What was named.
+        path: PathBuf,
+    },
     /// The rows of a JSON lines file have too many different columns.
     #[error(
         "`{path}` has more than {max} columns\nhint: rows with different keys each time need another form, such as a list of pairs"

@@ -74,9 +74,15 @@ impl Format {
 
 /// Opens a file, and nothing but a file.
 pub(super) fn open(path: &Path) -> Result<File, ReadError> {
-    let file = File::open(path).map_err(|source| ReadError::reading(path, source))?;
-    let metadata = file.metadata().map_err(|source| ReadError::reading(path, source))?;
-    if metadata.is_dir() { Err(ReadError::Folder { path: path.to_owned() }) } else { Ok(file) }
+    // Looked at before it is opened: to open a pipe waits until somebody writes into it.
+    let metadata = std::fs::metadata(path).map_err(|source| ReadError::reading(path, source))?;
+    if metadata.is_dir() {
+        return Err(ReadError::Folder { path: path.to_owned() });
+    }
+    if !metadata.is_file() {
+        return Err(ReadError::NotAFile { path: path.to_owned() });
+    }
+    File::open(path).map_err(|source| ReadError::reading(path, source))
 }
 
 /// The extension in lower case, without a dot.

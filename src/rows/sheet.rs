@@ -19,6 +19,8 @@ use super::format::open;
 use super::header::{Header, looks_like_header};
 use super::{BrokenRow, Column, Entry, Layout, MAX_TITLE_ROWS, Rows, Source, Survey, until_error};
 
+mod unpacked;
+
 /// A sheet has no more columns.
 const MAX_COLUMNS: usize = 16_384;
 
@@ -29,6 +31,7 @@ type Workbook = Xlsx<BufReader<File>>;
 
 /// Reads all sheets from end to end. One that has no rows behind its header is left out.
 pub(super) fn survey(path: &Path) -> Result<Vec<Survey>, ReadError> {
+    unpacked::check(open(path)?).map_err(|problem| ReadError::Unpacked { path: path.to_owned(), problem })?;
     // The parser panics on some workbooks whose parts contradict each other.
     catch_unwind(AssertUnwindSafe(|| survey_sheets(path)))
         .unwrap_or_else(|_| Err(damaged(path, None, &"its parts contradict each other")))
@@ -288,7 +291,8 @@ fn gather(
             row.number = number.into();
         }
         let position = column as usize;
-        if position >= MAX_COLUMNS {
+        // A cell may stand in a place more than once.
+        if position >= MAX_COLUMNS || row.cells.len() >= MAX_COLUMNS {
             return Err(XlsxError::ColumnNumberOverflow);
         }
         row.cells.extend(content.map(|content| (position, content)));

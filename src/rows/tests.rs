@@ -41,6 +41,50 @@ pub(super) fn problems(name: &str, content: impl AsRef<[u8]>) -> Vec<(u64, Strin
     table(name, content).1.into_iter().filter_map(broken).collect()
 }
 
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe.csv");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let endless = folder.path().join("endless.csv");
+    std::os::unix::fs::symlink("/dev/zero", &endless).unwrap();
+    for path in [pipe, endless] {
+        let error = survey(&path).unwrap_err().to_string();
+        assert!(error.contains("is not a file\nhint: write what it gives into a file"), "{error}");
+        assert!(digest(&path).is_err());
+    }
+}
+
+#[test]
+fn a_line_without_an_end_is_one_broken_row() {
+    let content = [b"a,b\n1,\"".to_vec(), vec![b'x'; 17 << 20]].concat();
+    let found = problems("a.csv", content);
+    assert_eq!((found.len(), found[0].1.as_str()), (1, "is longer than 16 MiB, and is not read"));
+    assert_eq!(found[0].2.len(), 16 << 20);
+}
+
+#[test]
+fn a_file_of_nothing_but_zeros_is_read_in_bounded_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.csv", "a.jsonl"] {
+        let path = folder.path().join(name);
+        // It takes no room on the disk.
+        std::fs::File::create(&path).unwrap().set_len(17 << 20).unwrap();
+        let tables = survey(&path).unwrap();
+        assert!(tables[0].rows <= 1 && tables[0].columns.len() <= 1, "{tables:?}");
+    }
+}
+
+#[test]
+fn a_header_of_nothing_but_delimiters_is_no_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.csv");
+    std::fs::write(&path, ",".repeat(1 << 20)).unwrap();
+    let error = survey(&path).unwrap_err().to_string();
+    assert!(error.contains("has more than 10000 columns"), "{error}");
+}
+
 mod properties {
     use super::*;
     use encoding_rs::GB18030;

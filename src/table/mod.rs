@@ -303,6 +303,14 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_is_nested_without_end_breaks_its_row_alone() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let error = faults("rows.jsonl", format!("{{\"text\": \"好\", \"n\": 1}}\n{{\"n\": {deep}}}"));
+        assert!(error.starts_with("rows.jsonl:2: `n` is not JSON: recursion limit exceeded"), "{error}");
+        assert_eq!(error.lines().count(), 1);
+    }
+
+    #[test]
     fn names_a_column_that_no_row_has() {
         let table = table("a.jsonl", "{\"id\": 1}\n{\"id\": 2, \"text\": \"一\"}\n[]").unwrap();
         table.require_columns(&["text".to_owned(), "id".to_owned()]).unwrap();

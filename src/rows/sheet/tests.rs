@@ -179,3 +179,91 @@ fn damage_is_told_with_file_and_sheet() {
         assert!(survey(&path).unwrap_err().to_string().starts_with("cannot read the workbook of `"));
     }
 }
+
+/// The workbook of a header alone, with some of its parts replaced or added.
+fn with_parts(parts: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut workbook = zip::ZipArchive::new(Cursor::new(workbook(&[("工单", HEADER)]))).unwrap();
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for index in 0..workbook.len() {
+        let part = workbook.by_index_raw(index).unwrap();
+        if parts.iter().all(|(name, _)| *name != part.name().unwrap()) {
+            zip.raw_copy_file(part).unwrap();
+        }
+    }
+    for (name, content) in parts {
+        zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(content).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+fn told_of(workbook: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.xlsx");
+    std::fs::write(&path, workbook).unwrap();
+    survey(&path).unwrap_err().to_string().replace(path.to_str().unwrap(), "a.xlsx")
+}
+
+#[test]
+fn refuses_a_small_workbook_that_unpacks_to_a_large_one() {
+    let bomb = [b"<sst>".to_vec(), vec![b' '; 3 << 19]].concat();
+    for part in ["xl/sharedStrings.xml", "xl/worksheets/sheet1.xml", "xl/media/image1.png"] {
+        let error = told_of(&with_parts(&[(part, &bomb)]));
+        assert!(error.contains("has 1 MiB, and would have more than 1 MiB unpacked"), "{part}: {error}");
+        assert!(error.contains("\nhint: if you trust it"), "{error}");
+    }
+}
+
+#[test]
+fn believes_no_size_that_a_workbook_tells_of_itself() {
+    let bomb = [b"<sst>".to_vec(), vec![b' '; 3 << 19]].concat();
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file("xl/sharedStrings.xml", SimpleFileOptions::default()).unwrap();
+    zip.write_all(&bomb).unwrap();
+    let mut workbook = zip.finish().unwrap().into_inner();
+    let size = u32::try_from(bomb.len()).unwrap().to_le_bytes();
+    let places: Vec<usize> = memchr::memmem::find_iter(&workbook, &size).collect();
+    assert!(!places.is_empty(), "it stands in a header");
+    for place in places {
+        workbook[place..place + 4].copy_from_slice(&9_u32.to_le_bytes());
+    }
+    assert!(told_of(&workbook).contains("would have more than 1 MiB unpacked"));
+}
+
+#[test]
+fn refuses_a_workbook_that_claims_to_have_what_no_memory_holds() {
+    let texts = br#"<sst uniqueCount="9000000000000"><si><t>x</t></si></sst>"#;
+    let error = told_of(&with_parts(&[("xl/sharedStrings.xml", texts)]));
+    assert!(error.contains("claims to have 9000000000000 shared texts"), "{error}");
+    let formula = r#"<c r="A3" t="b"><f t="shared" ref="A3" si = '99999999999'>1</f><v>maybe</v></c>"#;
+    let error = told_of(&workbook(&[("工单", &format!(r#"{HEADER}<row r="3">{formula}</row>"#))]));
+    assert!(error.contains("claims to have 99999999999 shared formulas"), "{error}");
+}
+
+#[test]
+fn a_row_has_no_more_cells_than_a_sheet_has_columns() {
+    let row = r#"<c r="A3"><v>1</v></c>"#.repeat(MAX_COLUMNS + 1);
+    let error = told_of(&workbook(&[("工单", &format!(r#"{HEADER}<row r="3">{row}</row>"#))]));
+    assert!(error.contains("sheet `工单` of `a.xlsx`"), "{error}");
+}
+
+#[test]
+fn a_sheet_that_claims_to_be_as_large_as_can_be_takes_no_memory_for_it() {
+    let sheet = format!(
+        r#"<worksheet {NAMESPACE}><dimension ref="A1:XFD1048576"/><sheetData>{HEADER}<row r="3"><c r="A3"><v>1</v></c></row></sheetData></worksheet>"#
+    );
+    let workbook = with_parts(&[("xl/worksheets/sheet1.xml", sheet.as_bytes())]);
+    let (survey, rows) = tables("a.xlsx", workbook).remove(0);
+    assert_eq!((survey.rows, rows.len()), (1, 1));
+}
+
+#[test]
+fn entities_that_are_made_of_others_are_not_expanded() {
+    let mut entities = r#"<!ENTITY l0 "ha">"#.to_owned();
+    for level in 1..10 {
+        entities += &format!(r#"<!ENTITY l{level} "{}">"#, format!("&l{};", level - 1).repeat(10));
+    }
+    let texts = format!("<!DOCTYPE sst [{entities}]><sst><si><t>&l9;</t></si><si><t>x</t></si></sst>");
+    let error = told_of(&with_parts(&[("xl/sharedStrings.xml", texts.as_bytes())]));
+    assert!(error.contains("cannot read"), "{error}");
+}
