@@ -11,6 +11,7 @@ use candle_core::{DType, Device, Tensor};
 use jiesu::classifier::ModelConfig;
 use jiesu::encoder::Weights;
 use jiesu::registry::{HubConfig, HubToken, ModelFiles, RegistryError};
+use sha2::{Digest, Sha256};
 use small_hub::{COMMIT, Fault, Hub, REPO};
 
 const LATER_COMMIT: &str = "89abcdef0123456789abcdef0123456789abcdef";
@@ -239,4 +240,46 @@ fn works_inside_an_async_runtime() {
     let hub = Hub::start(&model());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { assert!(hub.fetch().is_ok()) });
+}
+
+#[test]
+fn refuses_another_commit_than_the_one_that_is_pinned() {
+    let hub = Hub::start(&model());
+    hub.shelf.lock().unwrap().misleads = true;
+    let error = ModelFiles::fetch(REPO, Some(LATER_COMMIT), &hub.config()).unwrap_err().to_string();
+    assert!(error.contains("asked for this commit, the hub gives another"), "{error}");
+    assert!(error.contains(LATER_COMMIT) || error.contains(COMMIT), "{error}");
+    assert!(hub.files_asked_for().is_empty());
+}
+
+#[test]
+fn uses_nothing_that_forged_headers_have_put_outside_of_the_cache() {
+    let hub = Hub::start(&model());
+    hub.shelf.lock().unwrap().forged_etag = Some("../../elsewhere");
+    let error = hub.fetch().unwrap_err().to_string();
+    assert!(error.contains("outside of its place in the cache"), "{error}");
+    assert!(ModelFiles::fetch(REPO, None, &hub.offline()).is_err());
+}
+
+#[test]
+fn checks_what_was_fetched_against_the_digests_of_the_repository() {
+    // printf '{}' | sha256sum
+    let braces = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    let digest = |content: &[u8]| hex::encode(Sha256::digest(content));
+    let weights = digest(&weights());
+    let sums = |config: &str| {
+        format!("{config}  config.json\n{braces}  tokenizer.json\n{weights}  model.safetensors\n")
+            .into_bytes()
+    };
+    let mut files = model();
+    files.push(("SHA256SUMS", sums(&digest(CONFIG.as_bytes()))));
+    assert!(Weights::load(&Hub::start(&files).fetch().unwrap()).is_ok());
+    files.last_mut().unwrap().1 = sums(braces);
+    let hub = Hub::start(&files);
+    let error = hub.fetch().unwrap_err();
+    assert!(matches!(&error, RegistryError::WrongSum { file, .. } if file == "config.json"), "{error}");
+    assert!(
+        ModelFiles::fetch(REPO, Some(COMMIT), &hub.offline()).is_err(),
+        "it is in the cache, and refused there too"
+    );
 }

@@ -4,6 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
 
+#[cfg(any(feature = "hub", test))]
+use super::SUMS_FILE;
+
 /// The model's shape and labels.
 pub const CONFIG_FILE: &str = "config.json";
 /// The tokenizer in the format of the `tokenizers` library.
@@ -71,7 +74,7 @@ pub(super) fn description(contains: impl Fn(&str) -> bool) -> Result<Vec<&'stati
     } else {
         return Err("`tokenizer.json` or `vocab.txt`");
     }
-    files.extend([CALIBRATION_FILE, NGRAMS_FILE].into_iter().filter(|file| contains(file)));
+    files.extend([CALIBRATION_FILE, NGRAMS_FILE, SUMS_FILE].into_iter().filter(|file| contains(file)));
     Ok(files)
 }
 
@@ -98,7 +101,7 @@ mod tests {
         assert_eq!(WeightFiles::find(all), Some(WeightFiles::SafeTensors));
         assert_eq!(
             description(all),
-            Ok(vec!["config.json", "tokenizer.json", "calibration.json", "ngrams.safetensors"])
+            Ok(vec!["config.json", "tokenizer.json", "calibration.json", "ngrams.safetensors", "SHA256SUMS"])
         );
         let old = |file: &str| ["config.json", "vocab.txt", "pytorch_model.bin"].contains(&file);
         assert_eq!(WeightFiles::find(old), Some(WeightFiles::PyTorch));

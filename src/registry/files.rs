@@ -1,20 +1,25 @@
 //! The files of one model, to be read by name.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::bundle::{self, WeightFiles};
+use super::on_disk::{read_up_to, sha256_of};
+use super::sums::Sums;
 use super::{
     CALIBRATION_FILE, CONFIG_FILE, HubConfig, NGRAMS_FILE, OpenFile, RegistryError, SAFETENSORS_FILE,
-    SHARD_INDEX_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE,
+    SHARD_INDEX_FILE, SUMS_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE,
 };
 
 /// Digits of a revision that is made from the files themselves.
 const REVISION_DIGITS: usize = 12;
+/// Largest file of text that is read: the largest tokenizers that are published, of hundreds of languages, have 20 MB.
+const MAX_TEXT_BYTES: u64 = 64 << 20;
+/// Largest n-grams that are read: those of the built-in model have 10 MB.
+const MAX_NGRAMS_BYTES: u64 = 512 << 20;
 
 /// The files of one model bundle, wherever they are.
 ///
@@ -108,15 +113,20 @@ impl ModelFiles {
         self.contains(CONFIG_FILE) && self.weight_files().is_ok()
     }
 
-    /// The content of a file; borrowed if it lies in the binary.
+    /// The content of a file other than weights; borrowed if it lies in the binary.
     ///
     /// # Errors
-    /// If the name has a path in it, or the file is missing or cannot be read.
+    /// If the name has a path in it, or the file is missing, cannot be read, or is larger than any that a model has.
     pub fn read(&self, file: &str) -> Result<Cow<'static, [u8]>, RegistryError> {
         match &self.place {
             Place::Folder(_) => {
+                let max = if file == NGRAMS_FILE { MAX_NGRAMS_BYTES } else { MAX_TEXT_BYTES };
                 let path = self.path(file)?;
-                std::fs::read(&path).map(Cow::Owned).map_err(|source| self.cannot_read(file, path, source))
+                match read_up_to(&path, max) {
+                    Ok(Some(content)) => Ok(Cow::Owned(content)),
+                    Ok(None) => Err(RegistryError::TooLarge { path, max }),
+                    Err(source) => Err(self.cannot_read(file, path, source)),
+                }
             }
             Place::Embedded(files) => match files.iter().find(|(name, _)| *name == file) {
                 Some((_, content)) => Ok(Cow::Borrowed(content)),
@@ -184,7 +194,22 @@ impl ModelFiles {
         }
     }
 
-    /// Hashes what is there; whether it makes a model is for its readers to say.
+    /// Checks the files against [`SUMS_FILE`], if the bundle has it.
+    #[cfg(feature = "hub")]
+    pub(super) fn check_sums(&self) -> Result<(), RegistryError> {
+        if self.contains(SUMS_FILE) { self.digest().map(drop) } else { Ok(()) }
+    }
+
+    fn sums(&self) -> Result<Option<Sums>, RegistryError> {
+        if !self.contains(SUMS_FILE) {
+            return Ok(None);
+        }
+        let sums = Sums::parse(&self.read_to_string(SUMS_FILE)?);
+        sums.map(Some).map_err(|reason| RegistryError::InvalidSums { dir: self.place_name(), reason })
+    }
+
+    /// Hashes what is there, and refuses what is not as [`SUMS_FILE`] says; whether it makes a model is for its readers
+    /// to say.
     fn digest(&self) -> Result<String, RegistryError> {
         let mut names: Vec<String> = [
             CONFIG_FILE,
@@ -202,13 +227,30 @@ impl ModelFiles {
                 names.extend(self.shards().unwrap_or_default());
             }
         }
+        let sums = self.sums()?;
         let mut hasher = Sha256::new();
         for name in names.iter().filter(|name| self.contains(name)) {
+            let sum = self.sha256(name)?;
+            if let Some(sums) = &sums {
+                self.check_sum(name, sum, sums.of(name))?;
+            }
             // Each file is hashed apart, so that no two bundles of different files run into the same bytes.
             hasher.update(Sha256::digest(name));
-            hasher.update(self.sha256(name)?);
+            hasher.update(sum);
         }
         Ok(hex::encode(hasher.finalize())[..REVISION_DIGITS].to_owned())
+    }
+
+    fn check_sum(&self, file: &str, found: [u8; 32], told: Option<[u8; 32]>) -> Result<(), RegistryError> {
+        let (dir, file) = (self.place_name(), file.to_owned());
+        match told {
+            None => Err(RegistryError::NoSum { dir, file }),
+            Some(told) if told == found => Ok(()),
+            Some(told) => {
+                let (told, found) = (hex::encode(told), hex::encode(found));
+                Err(RegistryError::WrongSum { dir, file, told, found })
+            }
+        }
     }
 
     fn sha256(&self, file: &str) -> Result<[u8; 32], RegistryError> {
@@ -246,19 +288,6 @@ pub(super) fn is_plain(file: &str) -> bool {
     let mut components = Path::new(file).components();
     matches!((components.next(), components.next()), (Some(Component::Normal(name)), None) if name == file)
         && !file.contains(['/', '\\', ':', '\0'])
-}
-
-/// Hashes a file piece by piece.
-pub(super) fn sha256_of(path: &Path) -> std::io::Result<[u8; 32]> {
-    let mut file = File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hasher.finalize().into()),
-            count => hasher.update(&buffer[..count]),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ use hf_hub::{HFClient, HFClientSync, HFError, HFRepositorySync, RepoTypeModel};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::bundle::{self, WeightFiles};
-use super::files::{is_plain, sha256_of};
+use super::files::is_plain;
+use super::on_disk::sha256_of;
 use super::{CONFIG_FILE, HubConfig, HubToken, ModelFiles, RegistryError};
 use crate::message;
 
@@ -30,6 +31,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const RETRIES: usize = 2;
 /// How often to wait, ten seconds each, for another process that downloads the same file.
 const LOCK_WAITS: usize = 90;
+/// Largest file that is fetched: ten times what BERT's largest sizes take in 32-bit floats.
+const MAX_FILE_BYTES: u64 = 16 << 30;
 
 /// A repository at a revision, and how to reach it.
 struct Hub<'a> {
@@ -109,6 +112,7 @@ impl Hub<'_> {
         {
             return Err(self.not_cached(&format!("`{shard}`")));
         }
+        files.check_sums()?;
         Ok(files)
     }
 
@@ -119,8 +123,11 @@ impl Hub<'_> {
         // The commit becomes the name of a folder, so the hub is not taken at its word.
         let commit = info
             .sha
-            .filter(|sha| sha.len() == 40 && sha.chars().all(|c| c.is_ascii_hexdigit()))
+            .filter(|sha| is_commit(sha))
             .ok_or_else(|| self.failed("the hub names no commit for this revision"))?;
+        if is_commit(self.revision) && !self.revision.eq_ignore_ascii_case(&commit) {
+            return Err(self.failed(&format!("asked for this commit, the hub gives another, {commit}")));
+        }
         let listing = self.list(&commit)?;
         let contains = |file: &str| listing.iter().any(|listed| listed.name == file);
         let not_found = |file: &str| RegistryError::HubFileNotFound {
@@ -148,6 +155,7 @@ impl Hub<'_> {
                 get(&shard)?;
             }
         }
+        files.check_sums()?;
         self.remember(&files, &commit)?;
         Ok(files)
     }
@@ -167,6 +175,10 @@ impl Hub<'_> {
 
     /// Brings one file into the cache and checks it; what is damaged is thrown away and fetched once more.
     fn get(&self, listed: &Listed, commit: &str) -> Result<PathBuf, RegistryError> {
+        if listed.size > MAX_FILE_BYTES {
+            let (file, size) = (&listed.name, listed.size);
+            return Err(self.failed(&format!("`{file}` would take {size} bytes, as no model's file does")));
+        }
         let mut damage = String::new();
         for again in [false, true] {
             let (path, fresh) = self.download_file(&listed.name, commit, again)?;
@@ -209,7 +221,25 @@ impl Hub<'_> {
             }
         };
         bar.finish_and_clear();
-        outcome.map(|path| (path, true)).map_err(|error| self.explain(&error))
+        let path = outcome.map_err(|error| self.explain(&error))?;
+        self.check_place(&path, commit)?;
+        Ok((path, true))
+    }
+
+    /// `hf-hub` makes names of files and folders out of what the hub's headers say, whatever that is; what did not come
+    /// to lie where it belongs is not used.
+    fn check_place(&self, path: &Path, commit: &str) -> Result<(), RegistryError> {
+        // <cache>/models--owner--name/snapshots/<commit>/<file>, a link into <cache>/models--owner--name/blobs
+        let repository = path.ancestors().nth(3).unwrap_or(Path::new(""));
+        let (blobs, blob) = (repository.join("blobs").canonicalize(), path.canonicalize());
+        let is_blob = matches!((blobs, blob), (Ok(blobs), Ok(blob)) if blob.parent() == Some(&blobs));
+        if path.parent().and_then(Path::file_name) != Some(commit.as_ref()) || !is_blob {
+            // The link alone: what it points at is not ours.
+            std::fs::remove_file(path).ok();
+            let place = path.display();
+            return Err(self.failed(&format!("a file of commit {commit} came to lie at `{place}`, outside of its place in the cache; the hub's headers are forged")));
+        }
+        Ok(())
     }
 
     /// Notes in the cache which commit a branch or tag means, once all of it is there, for later use offline.
@@ -274,6 +304,10 @@ impl Hub<'_> {
             cache_dir: self.config.cache_dir.clone(),
         }
     }
+}
+
+fn is_commit(revision: &str) -> bool {
+    revision.len() == 40 && revision.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 /// How a file differs from what the hub announced; `fresh` ones are read through.

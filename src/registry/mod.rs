@@ -16,8 +16,10 @@ mod files;
 #[cfg(feature = "hub")]
 mod hub;
 mod hub_config;
+mod on_disk;
 mod open_file;
 mod source;
+mod sums;
 
 use std::path::PathBuf;
 
@@ -29,6 +31,7 @@ pub use files::ModelFiles;
 pub use hub_config::{HubConfig, HubToken};
 pub use open_file::OpenFile;
 pub use source::ModelSource;
+pub use sums::SUMS_FILE;
 
 /// Why the files of a model cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +81,50 @@ pub enum RegistryError {
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// A file that no model has as large.
+    #[error("`{}` is larger than {} MiB, as no file of that name is\nhint: is it the right file? copy or download the model again", .path.display(), .max >> 20)]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit, in bytes.
+        max: u64,
+    },
+    /// `SHA256SUMS` cannot be read.
+    #[error(
+        "`{dir}`: `{SUMS_FILE}` does not tell digests: {reason}\nhint: write it with `sha256sum *.json *.safetensors > {SUMS_FILE}`, or take it away"
+    )]
+    InvalidSums {
+        /// The bundle's folder, or its name where it has none.
+        dir: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// `SHA256SUMS` does not list a file of the model.
+    #[error(
+        "`{SUMS_FILE}` of `{dir}` does not tell the digest of `{file}`\nhint: take the file away if it is not the model's; if it is, add the line that `sha256sum {file}` writes"
+    )]
+    NoSum {
+        /// The bundle's folder, or its name where it has none.
+        dir: String,
+        /// The file.
+        file: String,
+    },
+    /// A file is not the one that `SHA256SUMS` tells of.
+    #[error(
+        "`{file}` of `{dir}` is not the file that `{SUMS_FILE}` tells of: its SHA-256 is {found}, and should be {told}\n\
+         hint: the file is damaged, or somebody has changed it: copy or download the model again; if the change is yours, \
+         write `{SUMS_FILE}` anew with `sha256sum`"
+    )]
+    WrongSum {
+        /// The bundle's folder, or its name where it has none.
+        dir: String,
+        /// The file.
+        file: String,
+        /// The digest in `SHA256SUMS`, hexadecimal.
+        told: String,
+        /// The digest of the file.
+        found: String,
     },
     /// A text file is not UTF-8.
     #[error("`{file}` of `{dir}` is not UTF-8 text")]

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use super::RegistryError;
+use super::on_disk::open_file;
 
 /// A file of which no more needs to be in memory than what is read.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ enum Content {
 
 impl OpenFile {
     pub(super) fn on_disk(path: PathBuf) -> std::io::Result<Self> {
-        let file = File::open(&path)?;
+        let file = open_file(&path)?;
         let size = file.metadata()?.len();
         Ok(Self(Content::Disk { path, size, file: Mutex::new(file) }))
     }

@@ -37,6 +37,10 @@ pub(crate) struct Shelf {
     pub(crate) commit: &'static str,
     pub(crate) files: HashMap<&'static str, Vec<u8>>,
     fault: Option<Fault>,
+    /// The ETag of every file instead of its own.
+    pub(crate) forged_etag: Option<&'static str>,
+    /// Whatever commit is asked for, it gives its own.
+    pub(crate) misleads: bool,
     pub(crate) requests: Vec<String>,
     pub(crate) tokens: Vec<Option<String>>,
 }
@@ -58,6 +62,8 @@ impl Hub {
             commit: COMMIT,
             files: files.iter().cloned().collect(),
             fault: None,
+            forged_etag: None,
+            misleads: false,
             requests: Vec::new(),
             tokens: Vec::new(),
         }));
@@ -156,8 +162,8 @@ async fn info(
         (_, "main" | "v1" | "refs/pr/1") => {
             format!("{{\"id\": \"{owner}/{name}\", \"sha\": \"{commit}\"}}").into_response()
         }
-        (_, sha) if sha == commit => {
-            format!("{{\"id\": \"{owner}/{name}\", \"sha\": \"{sha}\"}}").into_response()
+        (_, sha) if sha == commit || shelf.lock().unwrap().misleads => {
+            format!("{{\"id\": \"{owner}/{name}\", \"sha\": \"{commit}\"}}").into_response()
         }
         _ => refusal(StatusCode::NOT_FOUND, "RevisionNotFound"),
     }
@@ -209,7 +215,8 @@ async fn resolve(
         return (StatusCode::FOUND, [commit, location, size, ("x-linked-etag", etag)]).into_response();
     }
     // The ETag of a small file is the 40 digits of its git object.
-    ([commit, ("etag", format!("\"{}\"", &etag[1..41]))], content.clone()).into_response()
+    let etag = shelf.forged_etag.unwrap_or(&etag[1..41]);
+    ([commit, ("etag", format!("\"{etag}\""))], content.clone()).into_response()
 }
 
 async fn storage(shelf: Shared, Segments(file): Segments<String>, method: Method) -> Response {
