@@ -6,6 +6,7 @@
 use ahash::AHashMap;
 
 use serde::Deserialize;
+use tokenizers::models::ModelWrapper;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
@@ -20,6 +21,9 @@ pub const MIN_TOKENS: usize = 8;
 const TITLE_SHARE: (usize, usize) = (1, 4);
 /// Share of a long text's tokens that its head gets; the tail gets the rest.
 const HEAD_SHARE: (usize, usize) = (3, 4);
+/// Longest word that may be looked for in the vocabulary, in characters; published tokenizers have 100. The time that it
+/// takes grows with its square, and Latin letters without a space are one word.
+const MAX_WORD_CHARS: usize = 200;
 
 /// Turns request texts into token ids with a model's own vocabulary.
 #[derive(Debug, Clone)]
@@ -131,6 +135,12 @@ impl TextTokenizer {
         } else {
             return Err(TokenizerError::Missing { model: model.to_owned() });
         };
+        if let ModelWrapper::WordPiece(word_piece) = inner.get_model()
+            && word_piece.max_input_chars_per_word > MAX_WORD_CHARS
+        {
+            let reason = format!("`max_input_chars_per_word` is above {MAX_WORD_CHARS}");
+            return Err(TokenizerError::Invalid { model: model.to_owned(), file: TOKENIZER_FILE, reason });
+        }
         Self::new(inner, model)
     }
 
@@ -333,6 +343,27 @@ mod tests {
             .map(|span| &request.normalized(Field::Text)[span.start..span.end])
             .collect();
         assert_eq!(slices, ["路", "灯", "SEP", "S", ",", "修"]);
+    }
+
+    fn of_json(json: String) -> String {
+        let files = ModelFiles::embedded("test", &[("tokenizer.json", json.into_bytes().leak())]);
+        TextTokenizer::load(&files).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_tokenizer_that_could_take_long_on_a_text_is_refused() {
+        let mut json = serde_json::to_value(&tokenizer().inner).unwrap();
+        json["model"]["max_input_chars_per_word"] = 1_000_000_000.into();
+        let error = of_json(json.to_string());
+        assert!(error.ends_with("`max_input_chars_per_word` is above 200"), "{error}");
+    }
+
+    #[test]
+    fn a_description_that_is_nested_without_end_is_refused() {
+        for open in ["[", r#"{"model": "#] {
+            let error = of_json(open.repeat(100_000));
+            assert!(error.starts_with("`tokenizer.json` of model `test` describes no tokenizer"), "{error}");
+        }
     }
 
     #[test]

@@ -1,13 +1,23 @@
-//! Every layout in which a checkpoint may lie gives the same weights.
+//! Every layout in which a checkpoint may lie gives the same weights, and what only claims to be one takes no memory, runs
+//! nothing and is told with its file.
 #![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
+mod common;
+
 use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{Cursor, Write as _};
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use jiesu::classifier::SequenceClassifier;
 use jiesu::encoder::{Weights, WeightsError};
 use jiesu::registry::{ModelFiles, RegistryError};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 /// A state dictionary as `torch.save` writes it, made by:
 ///
@@ -274,4 +284,244 @@ fn recognises_a_pointer_of_git_lfs() {
 fn says_that_there_are_no_weights() {
     let error = load(&folder_with("config.json", b"{}")).unwrap_err();
     assert!(matches!(error, WeightsError::Files(RegistryError::MissingFile { .. })), "{error}");
+}
+
+/// A safetensors file of this header and so many bytes of tensors.
+fn safetensors(header: &str, bytes: usize) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; bytes]].concat()
+}
+
+fn told_of_safetensors(content: &[u8]) -> String {
+    load(&folder_with("model.safetensors", content)).unwrap_err().to_string()
+}
+
+#[test]
+fn refuses_a_header_that_claims_more_than_the_file() {
+    for length in [9, 1 << 20, 8 << 20, (8 << 20) + 1, 1 << 60, u64::MAX] {
+        let error = told_of_safetensors(&[&length.to_le_bytes()[..], b"{}"].concat());
+        assert!(
+            error.contains("`model.safetensors`") && error.contains("hint: is the file whole?"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn refuses_tensors_that_overlap_or_lie_elsewhere_or_are_of_another_size() {
+    let tensor = |dtype: &str, shape: &str, offsets: &str| {
+        format!(r#"{{"dtype": "{dtype}", "shape": {shape}, "data_offsets": {offsets}}}"#)
+    };
+    let first = tensor("F32", "[1]", "[0, 4]");
+    for second in [
+        tensor("F32", "[1]", "[0, 4]"),
+        tensor("F32", "[1]", "[2, 6]"),
+        tensor("F32", "[1]", "[8, 12]"),
+        tensor("F32", "[1]", "[4, 0]"),
+        tensor("F32", "[1]", "[4, 1152921504606846976]"),
+        tensor("F32", "[2]", "[4, 8]"),
+        tensor("F64", "[1]", "[4, 8]"),
+        tensor("F32", "[4294967296, 4294967296, 4294967296]", "[4, 8]"),
+        tensor("F32", "[9223372036854775808, 2, 0]", "[4, 4]"),
+        tensor("F32", "[-1]", "[4, 8]"),
+    ] {
+        let error = told_of_safetensors(&safetensors(&format!(r#"{{"a": {first}, "b": {second}}}"#), 8));
+        assert!(error.contains("hint: is the file whole?"), "{second}: {error}");
+    }
+}
+
+#[test]
+fn refuses_a_header_that_is_nested_without_end() {
+    for header in ["[".repeat(1 << 20), format!(r#"{{"a": {}"#, r#"{"a": "#.repeat(1 << 17))] {
+        let error = told_of_safetensors(&safetensors(&header, 0));
+        assert!(error.contains("hint: is the file whole?"), "{error}");
+    }
+}
+
+/// A `pytorch_model.bin` with this pickle.
+fn pickled(pickle: &[u8]) -> TempDir {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file("archive/data.pkl", SimpleFileOptions::default()).unwrap();
+    zip.write_all(pickle).unwrap();
+    folder_with("pytorch_model.bin", &zip.finish().unwrap().into_inner())
+}
+
+/// A text as a pickle writes it.
+fn unicode(text: &str) -> Vec<u8> {
+    [&b"X"[..], &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat()
+}
+
+#[test]
+fn a_pickle_runs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join("run");
+    let command = unicode(&format!("touch {}", mark.display()));
+    // os.system("touch …"), as `torch.load` of old would have run it.
+    let call = [&b"\x80\x02cos\nsystem\n"[..], &command, b"\x85R."].concat();
+    // The same as the value of a weight.
+    let weight = [&b"\x80\x02}"[..], &unicode("a"), b"cposix\nsystem\n", &command, b"\x85Rs."].concat();
+    for (pickle, name) in [(call, "`os.system`"), (weight, "`posix.system`")] {
+        let error = load(&pickled(&pickle)).unwrap_err();
+        assert!(matches!(error, WeightsError::Pickle { .. }), "{error}");
+        let error = error.to_string();
+        assert!(
+            error.contains(name) && error.contains("hint: it was not read. Take the model as safetensors"),
+            "{error}"
+        );
+        assert!(!mark.exists(), "it was run");
+    }
+}
+
+#[test]
+fn a_pickle_cannot_exhaust_its_reader() {
+    let doubled = [b"Nq\0".to_vec(), b"h\0h\0\x86q\0".repeat(60), b".".to_vec()].concat();
+    let deep = [b"N".to_vec(), b"\x85".repeat(1 << 20), b".".to_vec()].concat();
+    for (pickle, problem) in [
+        (doubled, "objects"),
+        (deep, "nests objects more than 64 deep"),
+        (vec![b'N'; (8 << 20) + 1], "is longer than 8 MiB"),
+        (b"X\xff\xff\xff\xffabc".to_vec(), "breaks off"),
+        ([&b"\x8a\xff"[..], &[1; 255], b"."].concat(), "has an integer of 255 bytes"),
+        (b"q\0.".to_vec(), "takes an object where there is none"),
+        (b"h\0.".to_vec(), "recalls what it has not remembered"),
+        (b"}t.".to_vec(), "ends a list that was not begun"),
+        (b"i.".to_vec(), "has the opcode 0x69"),
+        (b"N".to_vec(), "breaks off"),
+    ] {
+        let error = load(&pickled(&pickle)).unwrap_err();
+        assert!(
+            matches!(&error, WeightsError::Pickle { problem: told, .. } if told.contains(problem)),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_pickle_that_describes_a_tensor_wrongly_is_refused() {
+    let tensor = |arguments: &[u8]| {
+        [&b"}"[..], &unicode("a"), b"ctorch._utils\n_rebuild_tensor_v2\n", arguments, b"Rs."].concat()
+    };
+    let sized = |rows: i32, columns: i32| {
+        let storage = [
+            &b"(("[..],
+            &unicode("storage"),
+            b"ctorch\nFloatStorage\n",
+            &unicode("0"),
+            &unicode("cpu"),
+            b"K\x01tQ",
+        ];
+        let size = [&b"J"[..], &rows.to_le_bytes(), b"J", &columns.to_le_bytes(), b"\x86"].concat();
+        let stride = [&b"J"[..], &columns.to_le_bytes(), b"K\x01\x86"].concat();
+        [&storage.concat()[..], b"K\0", &size, &stride, b"\x89Nt"].concat()
+    };
+    for (arguments, problem) in [
+        (b")".to_vec(), "its tensors are described in part"),
+        (sized(1 << 30, 1 << 30), "tensor `a` would be larger than the file"),
+        (sized(i32::MAX, 2), "tensor `a` would be larger than the file"),
+    ] {
+        let error = load(&pickled(&tensor(&arguments))).unwrap_err().to_string();
+        assert!(error.contains(problem) && error.contains("hint:"), "{error}");
+    }
+}
+
+/// A tiny model in a folder.
+fn model() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    common::write_bundle(folder.path(), &common::tiny_config());
+    folder
+}
+
+fn told_of_model(folder: &TempDir) -> String {
+    let files = ModelFiles::folder(folder.path());
+    let loaded = files.map_err(Into::into).and_then(|files| SequenceClassifier::load(&files));
+    loaded.unwrap_err().to_string()
+}
+
+#[test]
+fn a_configuration_that_claims_more_than_the_weights_takes_no_memory() {
+    for (field, value) in [
+        ("num_hidden_layers", 1_000_000_000),
+        ("num_hidden_layers", u64::MAX),
+        ("hidden_size", 1 << 62),
+        ("vocab_size", u64::MAX),
+        ("intermediate_size", u64::MAX),
+        ("max_position_embeddings", u64::MAX),
+        ("type_vocab_size", u64::MAX),
+        ("num_attention_heads", u64::MAX),
+    ] {
+        let folder = model();
+        let path = folder.path().join("config.json");
+        let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        config[field] = json!(value);
+        fs::write(&path, config.to_string()).unwrap();
+        let error = told_of_model(&folder);
+        assert!(error.contains("weight `") || error.contains(field), "{field}: {error}");
+    }
+}
+
+#[test]
+fn files_that_no_model_has_as_large_are_not_read() {
+    for file in ["config.json", "calibration.json", "tokenizer.json"] {
+        let folder = model();
+        // It takes no room on the disk.
+        File::create(folder.path().join(file)).unwrap().set_len(65 << 20).unwrap();
+        let error = told_of_model(&folder);
+        assert!(error.contains(file) && error.contains("MiB, as no file of that name is\nhint:"), "{error}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let folder = model();
+    let config = folder.path().join("config.json");
+    fs::remove_file(&config).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&config).status().unwrap().success());
+    assert!(told_of_model(&folder).contains("it is not a file"));
+}
+
+/// Writes what `sha256sum` writes of some files.
+fn write_sums(folder: &TempDir, files: &[&str]) {
+    let line = |file: &&str| {
+        let content = fs::read(folder.path().join(file)).unwrap();
+        format!("{}  {file}\n", hex::encode(Sha256::digest(content)))
+    };
+    fs::write(folder.path().join("SHA256SUMS"), files.iter().map(line).collect::<String>()).unwrap();
+}
+
+#[test]
+fn a_model_with_digests_is_taken_only_as_it_was_published() {
+    let files = ["config.json", "vocab.txt", "model.safetensors"];
+    let folder = model();
+    let before = ModelFiles::folder(folder.path()).unwrap().revision().to_owned();
+    write_sums(&folder, &files);
+    let now = ModelFiles::folder(folder.path()).unwrap();
+    assert_eq!(now.revision(), before, "digests are no part of the model");
+    SequenceClassifier::load(&now).unwrap();
+
+    for file in files {
+        let folder = model();
+        write_sums(&folder, &files);
+        let path = folder.path().join(file);
+        let mut content = fs::read(&path).unwrap();
+        let told = hex::encode(Sha256::digest(&content));
+        *content.last_mut().unwrap() ^= 1;
+        fs::write(&path, &content).unwrap();
+        let error = told_of_model(&folder);
+        let found = hex::encode(Sha256::digest(&content));
+        assert!(error.starts_with(&format!("`{file}` of ")), "{error}");
+        assert!(error.contains(&told) && error.contains(&found) && error.contains("\nhint: "), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_the_digests_do_not_tell_of_is_refused() {
+    let folder = model();
+    write_sums(&folder, &["config.json", "vocab.txt", "model.safetensors"]);
+    fs::write(folder.path().join("README.md"), "a card").unwrap();
+    ModelFiles::folder(folder.path()).unwrap();
+    fs::write(folder.path().join("calibration.json"), r#"{"heads": {}}"#).unwrap();
+    let error = told_of_model(&folder);
+    assert!(error.contains("does not tell the digest of `calibration.json`"), "{error}");
+    fs::write(folder.path().join("SHA256SUMS"), "config.json\n").unwrap();
+    assert!(told_of_model(&folder).contains("does not tell digests: line 1"));
 }

@@ -77,9 +77,7 @@ pub enum CalibrationError {
         head: String,
     },
     /// A threshold that is no probability.
-    #[error(
-        "calibration.json gives head `{head}` the decision threshold {threshold}; it must be from 0 to 1"
-    )]
+    #[error("calibration.json gives head `{head}` the threshold {threshold}; it must be from 0 to 1")]
     Threshold {
         /// The head's name.
         head: String,
@@ -124,9 +122,10 @@ impl Calibration {
             if !(head.top_slope > 0.0 && head.top_slope <= 1.0) {
                 return Err(CalibrationError::TopSlope { head: name.clone(), slope: head.top_slope });
             }
-            if let Some(threshold) = head.decision_threshold
-                && !(0.0..=1.0).contains(&threshold)
-            {
+            // One below 0 would accept whatever the model says.
+            let accepting = head.accept.iter().map(|certified| certified.threshold);
+            let mut thresholds = head.decision_threshold.into_iter().chain(accepting);
+            if let Some(threshold) = thresholds.find(|threshold| !(0.0..=1.0).contains(threshold)) {
                 return Err(CalibrationError::Threshold { head: name.clone(), threshold });
             }
         }
@@ -193,5 +192,21 @@ mod tests {
         assert!(refuse(&category(r#""temperature": 0"#)).contains("the temperature 0"));
         assert!(refuse(&category(r#""temperature": 1, "top_slope": 1.5"#)).contains("the top slope 1.5"));
         assert!(refuse(&category(r#""temperature": 1, "decision_threshold": 2"#)).contains("threshold 2"));
+        let accept = |threshold: &str| {
+            category(&format!(
+                r#""temperature": 1, "accept": [{{"precision": 0.9, "threshold": {threshold}, "accepted": 1, "correct": 1, "lower_bound": 0.9}}]"#
+            ))
+        };
+        assert!(refuse(&accept("-0.5")).contains("threshold -0.5"));
+        assert!(refuse(&accept("1e39")).contains("threshold inf"));
+    }
+
+    #[test]
+    fn numbers_that_are_none_and_values_that_are_nested_without_end_are_refused() {
+        for value in ["NaN", "1e999", "Infinity", &"[".repeat(100_000)] {
+            let text =
+                format!(r#"{{"heads": {{"category": {{"sample_size": 1, "temperature": {value}}}}}}}"#);
+            assert!(matches!(Calibration::from_json(&text, &[]), Err(CalibrationError::Json(_))));
+        }
     }
 }

@@ -112,6 +112,14 @@ pub enum NgramError {
     /// The keys are not in order, or one is there twice.
     #[error("the keys of ngrams.safetensors do not rise")]
     Keys,
+    /// Numbers that no score can be made of.
+    #[error(
+        "tensor `{tensor}` of ngrams.safetensors has numbers that are not finite\nhint: the file is damaged; copy or download it again"
+    )]
+    NotFinite {
+        /// Its name.
+        tensor: String,
+    },
 }
 
 impl NgramModel {
@@ -221,12 +229,13 @@ fn tensor<'a>(
 }
 
 fn floats(file: &SafeTensors, name: &str, count: usize) -> Result<Vec<f32>, NgramError> {
-    Ok(tensor(file, name, Dtype::F32, &[count])?
-        .as_chunks()
-        .0
-        .iter()
-        .map(|bytes| f32::from_le_bytes(*bytes))
-        .collect())
+    let bytes = tensor(file, name, Dtype::F32, &[count])?;
+    let floats: Vec<f32> = bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    if floats.iter().all(|float| float.is_finite()) {
+        Ok(floats)
+    } else {
+        Err(NgramError::NotFinite { tensor: name.to_owned() })
+    }
 }
 
 #[cfg(test)]
@@ -284,5 +293,13 @@ mod tests {
         others[0].labels = LabelSet::new(["lamp", "noise", "water"]).unwrap();
         assert!(NgramModel::from_bytes(&bytes, &others).unwrap_err().to_string().contains("weight.category"));
         assert!(NgramModel::from_bytes(&bytes[..bytes.len() / 2], &heads()).is_err());
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_refused_when_they_are_read() {
+        let mut model = model(&document("路灯", "路灯不亮"));
+        model.heads[0].bias[1] = f32::NAN;
+        let error = NgramModel::from_bytes(&model.to_bytes(&heads()).unwrap(), &heads()).unwrap_err();
+        assert!(error.to_string().starts_with("tensor `bias.category` of ngrams.safetensors has"), "{error}");
     }
 }

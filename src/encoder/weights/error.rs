@@ -25,13 +25,28 @@ pub enum WeightsError {
     /// A checkpoint from before PyTorch 1.6.
     #[error(
         "`{file}` of model `{model}` is in PyTorch's format from before version 1.6\nhint: convert it in the model's \
-         folder: python -c \"import torch; torch.save(torch.load('{file}', map_location='cpu'), '{file}')\""
+         folder: python -c \"import torch; torch.save(torch.load('{file}', map_location='cpu', weights_only=True), '{file}')\""
     )]
     LegacyPyTorch {
         /// The model's name.
         model: String,
         /// The file.
         file: String,
+    },
+    /// A pickle that is more than a list of tensors.
+    #[error(
+        "the pickle in `{file}` of model `{model}` {problem}\nhint: it was not read. Take the model as safetensors; if \
+         there is none and you trust where it comes from, convert it in its folder: python -c \"import torch; from \
+         safetensors.torch import save_file; save_file({{n: t.clone().contiguous() for n, t in torch.load('{file}', \
+         weights_only=True).items()}}, 'model.safetensors')\""
+    )]
+    Pickle {
+        /// The model's name.
+        model: String,
+        /// The file.
+        file: String,
+        /// What is wrong with it, as a phrase.
+        problem: String,
     },
     /// The file is a note of git-lfs that says where the weights would be.
     #[error(

@@ -16,9 +16,11 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor, pickle};
+use candle_core::pickle::{PthTensors, TensorInfo};
+use candle_core::{Device, Tensor};
 use half::f16;
 use half::slice::HalfFloatSliceExt as _;
 use safetensors::Dtype;
@@ -29,6 +31,7 @@ use crate::registry::{ModelFiles, OpenFile, PYTORCH_FILE, RegistryError, SAFETEN
 use stored::{Number, PyTorchFile, Stored, read_header};
 
 mod error;
+mod pickle;
 mod rounded_file;
 mod stored;
 
@@ -217,12 +220,28 @@ impl Weights {
             });
         }
         let unreadable = |source| WeightsError::unreadable(files.name(), file, source);
-        let tensors = pickle::PthTensors::new(&path, None).map_err(unreadable)?;
+        for program in pickle::of_archive(&path).map_err(unreadable)? {
+            pickle::check(&program).map_err(|problem| WeightsError::Pickle {
+                model: files.name().to_owned(),
+                file: file.to_owned(),
+                problem,
+            })?;
+        }
+        // It panics on tensors that are described by fewer parts than they have.
+        let tensors = catch_unwind(AssertUnwindSafe(|| PthTensors::new(&path, None)));
+        let tensors = tensors.unwrap_or_else(|_| candle_core::bail!("its tensors are described in part"));
+        let tensors = tensors.map_err(unreadable)?;
         if tensors.tensor_infos().is_empty() {
             return Err(unreadable(candle_core::Error::Msg("it is no state dictionary".to_owned())));
         }
         let open = Arc::new(PyTorchFile { tensors, model: files.name().to_owned(), file: file.to_owned() });
+        let size = files.open(file)?.size();
         for (name, info) in open.tensors.tensor_infos() {
+            // Memory is taken for the whole of a tensor before it is read.
+            if tensor_bytes(info).is_none_or(|bytes| bytes > size) {
+                let problem = format!("tensor `{name}` would be larger than the file");
+                return Err(unreadable(candle_core::Error::Msg(problem)));
+            }
             if let Some(canonical) = canonical_name(name) {
                 self.add(canonical, Stored::in_pytorch(&open, info))?;
             }
@@ -237,6 +256,12 @@ impl Weights {
             None => Ok(()),
         }
     }
+}
+
+/// What a tensor takes in a file; none if that is more than can be counted.
+fn tensor_bytes(info: &TensorInfo) -> Option<u64> {
+    let count = info.layout.dims().iter().try_fold(1_usize, |count, size| count.checked_mul(*size))?;
+    count.checked_mul(info.dtype.size_in_bytes()).map(|bytes| bytes as u64)
 }
 
 /// Where the scales of a rounded weight are.
