@@ -39,6 +39,7 @@
 //! ```
 
 pub mod access;
+mod again;
 pub mod assessment;
 #[cfg(feature = "batch")]
 pub mod batch;

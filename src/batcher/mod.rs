@@ -13,12 +13,12 @@
 //! happened in, and no other. The threads end when the last handle is dropped.
 
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use crate::again;
 use crate::assessment::Assessment;
 use crate::encoder::Threads;
 use crate::error::{Error, Result};
@@ -75,8 +75,7 @@ impl Batcher {
         for _ in 0..Threads::All.count() {
             let (model, queue) = (Arc::clone(model), Arc::clone(&queue.0));
             let budget = config.max_batch_tokens.get();
-            // A panic of the model is its answer; after one of our own the thread goes on, as there is no other.
-            let work = move || while catch_unwind(AssertUnwindSafe(|| queue.work(&*model, budget))).is_err() {};
+            let work = move || again::after_panics("model", || queue.work(&*model, budget));
             std::thread::Builder::new().name("model".to_owned()).spawn(work)?;
         }
         let room = [Arc::new(Semaphore::new(limit)), Arc::new(Semaphore::new(limit))];

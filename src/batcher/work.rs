@@ -53,11 +53,12 @@ impl Queue {
     /// Answers batch after batch until the queue is closed and empty.
     pub(super) fn work(&self, model: &dyn Assess, budget: usize) {
         while let Some((batch, threads)) = self.next_batch(budget) {
+            let busy = Busy(self);
             let (begin, texts) = (Instant::now(), batch.len());
             let (replies, answers) = answer(model, batch, threads);
             self.pace.follow(begin.elapsed(), texts, threads);
             // Before the replies: whoever asks again at once is alone again.
-            self.lock().busy -= 1;
+            drop(busy);
             reply(replies, answers);
         }
     }
@@ -82,6 +83,15 @@ impl Queue {
             }
             lanes = self.changed.wait(lanes).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+/// A thread that works on a batch.
+struct Busy<'a>(&'a Queue);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.lock().busy -= 1;
     }
 }
 

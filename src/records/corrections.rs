@@ -18,6 +18,7 @@ use super::error::{Conflict, RecordsError};
 use super::folder::writer_thread;
 use super::history::CorrectionReader;
 use super::table::{self, CORRECTIONS};
+use crate::again;
 
 /// Most corrections in one transaction.
 const MAX_GROUP: usize = 256;
@@ -53,7 +54,8 @@ impl Corrections {
         let file = dir.join(CORRECTIONS.file_name);
         let mut writer = Writer::new(connection).map_err(|source| RecordsError::sqlite(&file, source))?;
         let (queue, jobs) = sync_channel(MAX_WAITING);
-        let run = move || writer.run(&jobs, &file);
+        // Those who wait for what it had in hand are told that the store is closed, and may send it again.
+        let run = move || again::after_panics("corrections", || writer.run(&jobs, &file));
         let writer = writer_thread("corrections", dir, run)?;
         Ok(Self { dir: dir.to_owned(), queue: Some(queue), writer: Some(writer) })
     }

@@ -18,6 +18,7 @@ use super::decision::Decision;
 use super::error::RecordsError;
 use super::folder::writer_thread;
 use super::retention::{DecisionLimits, Trimmer};
+use crate::again;
 
 /// Most decisions that may wait to be written.
 const MAX_WAITING: usize = 4_096;
@@ -63,7 +64,9 @@ impl Decisions {
             moved_aside: None,
         };
         let (queue, decisions) = sync_channel(MAX_WAITING);
-        let writer = writer_thread("decisions", dir, move || writer.run(&decisions))?;
+        let writer = writer_thread("decisions", dir, move || {
+            again::after_panics("decisions", || writer.run(&decisions));
+        })?;
         Ok(Self { dir: dir.to_owned(), queue: Some(queue), dropped, writer: Some(writer) })
     }
 
