@@ -34,8 +34,8 @@ pub mod train;
 #[command(
     version,
     max_term_width = 100,
-    after_help = "Every flag can also be set by an environment variable, `jiesu batch --output` by JIESU_BATCH_OUTPUT unless its help
-names another, and in a file `jiesu.toml`: `jiesu config show` tells what is set, and where."
+    after_help = "Every flag can also be set by an environment variable, `jiesu batch --output` by JIESU_BATCH_OUTPUT
+unless its help names another, and in a file `jiesu.toml`: `jiesu config show` tells where."
 )]
 pub struct Cli {
     /// What to do.

@@ -12,7 +12,7 @@
 //!
 //! A setting yields to a stronger one that it conflicts with: `--in-process` on the command line puts aside `endpoint`
 //! in the file or the environment, as if it were not set. Settings of one and the same strength that conflict are an
-//! error.
+//! error. A flag that environment or file turn on is turned off by `--resume=false`, as if it were nowhere.
 
 mod env;
 mod file;
