@@ -63,7 +63,6 @@ fn every_flag_has_a_variable_and_a_key() {
 fn variables_with_names_of_their_own_keep_them() {
     let folder = folder("");
     for (variable, value, flag) in [
-        ("JIESU_LISTEN", "127.0.0.1:1", "listen"),
         ("JIESU_METRICS_LISTEN", "127.0.0.1:2", "metrics-listen"),
         ("JIESU_MAX_QUEUED_TEXTS", "3", "max-queued-texts"),
         ("JIESU_MAX_BATCH_TOKENS", "4", "max-batch-tokens"),
@@ -81,6 +80,8 @@ fn variables_with_names_of_their_own_keep_them() {
         let shown = shown(folder.path(), &["serve"], &[(variable, value)]);
         assert_eq!(setting(&shown, flag), (value.to_owned(), format!("environment {variable}")));
     }
+    let shown = shown(folder.path(), &["serve"], &[("JIESU_LISTEN", "127.0.0.1:1,unix:a.sock")]);
+    assert_eq!(setting(&shown, "listen").0, "[\"127.0.0.1:1\", \"unix:a.sock\"]");
 }
 
 #[test]
@@ -189,7 +190,7 @@ fn all_faults_are_told_with_their_lines_and_what_is_meant() {
         refusal(text),
         "error: jiesu.toml:2: unknown key `listne` in `[serve]`; is `listen` meant?
 jiesu.toml:3: `cache-mib` expects a whole number, not a text
-jiesu.toml:4: `listen` does not take `here`: invalid socket address syntax
+jiesu.toml:4: `listen` does not take `here`: write an address and a port such as `127.0.0.1:50051`, or `unix:` and a path such as `unix:/run/jiesu.sock`
 jiesu.toml:5: `log-format` does not take `jsn`; it expects one of \"text\", \"json\"; is `json` meant?
 jiesu.toml:6: this build of `jiesu` has no command `srve`; is `serve` meant?\n"
     );

@@ -170,6 +170,81 @@ async fn messages_that_are_no_protobuf_fail_their_own_call() {
     server.end();
 }
 
+/// A request of one text, as protobuf: the field `text`, whatever its bytes are.
+fn encoded(text: &[u8]) -> Vec<u8> {
+    let mut message = Vec::new();
+    prost::encoding::encode_key(1, prost::encoding::WireType::LengthDelimited, &mut message);
+    prost::encoding::encode_varint(text.len() as u64, &mut message);
+    message.extend_from_slice(text);
+    message
+}
+
+async fn classify_raw(server: &Server, request: Request<Vec<u8>>) -> Result<(), Status> {
+    let mut client = Grpc::new(server.endpoint().connect().await.unwrap());
+    client.ready().await.unwrap();
+    let path = "/jiesu.v1.DispatchService/ClassifyText".parse().unwrap();
+    client.unary(request, path, Raw).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_that_are_no_texts_fail_their_own_call() {
+    let server = Server::start();
+    classify_raw(&server, Request::new(encoded("小区停水".as_bytes()))).await.unwrap();
+    let megabyte = "🚰".repeat(250_000);
+    for (text, code) in [
+        (&b"\xe5\xb0\x8f\xff\xfe"[..], Code::Internal),
+        (megabyte.as_bytes(), Code::InvalidArgument),
+        ("\u{200b}\u{feff} ".as_bytes(), Code::InvalidArgument),
+        (&[0; 9000], Code::InvalidArgument),
+        (&vec![b'x'; 17 << 20], Code::OutOfRange),
+    ] {
+        let begin = std::time::Instant::now();
+        let status = classify_raw(&server, Request::new(encoded(text))).await.unwrap_err();
+        assert_eq!(status.code(), code, "{status:?}");
+        assert!(begin.elapsed() < PATIENCE);
+    }
+    server.assert_serving().await;
+    server.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_unpacked_that_comes_compressed() {
+    let server = Server::start();
+    for encoding in ["gzip", "deflate", "zstd", "bomb"] {
+        let mut request = Request::new(encoded("小区停水".as_bytes()));
+        request.metadata_mut().insert("grpc-encoding", encoding.parse().unwrap());
+        assert_eq!(
+            classify_raw(&server, request).await.unwrap_err().code(),
+            Code::Unimplemented,
+            "{encoding}"
+        );
+    }
+    server.assert_serving().await;
+    server.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_never_sends_a_message_holds_a_call_and_nothing_else() {
+    let server = Server::start();
+    let runtime = Runtime::new().unwrap();
+    let endpoint = server.endpoint();
+    for _ in 0..100 {
+        let endpoint = endpoint.clone();
+        runtime.spawn(async move {
+            let mut client = Grpc::new(endpoint.connect().await.unwrap());
+            client.ready().await.unwrap();
+            let never = Request::new(futures_util::stream::pending::<Vec<u8>>());
+            let path = "/jiesu.v1.DispatchService/ClassifyText".parse().unwrap();
+            client.client_streaming(never, path, Raw).await.map(drop)
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    server.assert_serving().await;
+    runtime.shutdown_background();
+    server.assert_serving().await;
+    server.end();
+}
+
 /// A client that asks as long as it lives, and has read so many answers. It lives in a runtime of its own: when that is
 /// gone so is its connection, as if somebody had killed it.
 async fn endless_stream(server: &Server, answers: usize) -> (Runtime, Streaming<ClassifyTextResult>) {

@@ -13,6 +13,7 @@ use candle_core::{Device, Tensor};
 use common::{Served, tiny_config, write_bundle};
 use jiesu::pb::dispatch_service_client::DispatchServiceClient;
 use jiesu::pb::{BatchClassifyTextsRequest, ClassifyTextRequest};
+use memchr::memmem;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
@@ -44,10 +45,13 @@ fn traces_of_secrets() -> Vec<String> {
 }
 
 fn assert_silent(what: &str, said: &[u8]) {
-    let holds =
-        |words: &str| said.windows(words.len()).any(|bytes| bytes.eq_ignore_ascii_case(words.as_bytes()));
+    let said = said.to_ascii_lowercase();
     for words in traces_of_secrets() {
-        assert!(!holds(&words), "{what} holds `{words}`: {}", String::from_utf8_lossy(said));
+        let found = memmem::find(&said, words.to_ascii_lowercase().as_bytes());
+        if let Some(place) = found {
+            let around = &said[place.saturating_sub(200)..(place + 200).min(said.len())];
+            panic!("{what} holds `{words}`: {}", String::from_utf8_lossy(around));
+        }
     }
 }
 
@@ -86,7 +90,7 @@ async fn ask(channel: Channel) -> Vec<Status> {
     // One that nobody waits for.
     let gone = client.classify_text(request(format!("{SECRET}不等了")));
     let _ = tokio::time::timeout(Duration::from_micros(50), gone).await;
-    let items = (0..50).map(|number| request(format!("{SECRET}第{number}次")));
+    let items = (0..10).map(|number| request(format!("{SECRET}第{number}次")));
     let mut answers = client.stream_classify_texts(tokio_stream::iter(items)).await.unwrap().into_inner();
     while answers.message().await.unwrap().is_some() {}
     errors

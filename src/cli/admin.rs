@@ -2,8 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::connect::ConnectArgs;
-use crate::client::ServiceUri;
+use super::connect::ServiceArgs;
 
 /// Arguments of `jiesu admin`.
 #[derive(Debug, Args)]
@@ -17,27 +16,40 @@ pub struct AdminArgs {
     /// What to do.
     #[command(subcommand)]
     pub task: AdminTask,
-
-    /// Where the service listens.
-    #[arg(long, global = true, value_name = "URI", default_value = "http://127.0.0.1:50051")]
-    pub endpoint: ServiceUri,
-
-    /// What is shown to the service.
-    #[command(flatten)]
-    pub connect: ConnectArgs,
 }
 
 /// What operators may ask of a running service.
 #[derive(Debug, Subcommand)]
 pub enum AdminTask {
     /// Lists the models that are loaded, and how each does.
-    Models,
+    Models {
+        /// Which service.
+        #[command(flatten)]
+        at: ServiceArgs,
+    },
     /// Has taxonomy, directory and risk rules read again.
-    Reload,
+    Reload {
+        /// Which service.
+        #[command(flatten)]
+        at: ServiceArgs,
+    },
     /// Has the model loaded again, tried beside the one in use, and put in its place.
     ReloadModel {
         /// The revision that it must have.
         #[arg(long, value_name = "REVISION")]
         expect: Option<String>,
+
+        /// Which service.
+        #[command(flatten)]
+        at: ServiceArgs,
     },
+}
+
+impl AdminTask {
+    /// The service that it is asked of.
+    pub fn at(&self) -> &ServiceArgs {
+        match self {
+            Self::Models { at } | Self::Reload { at } | Self::ReloadModel { at, .. } => at,
+        }
+    }
 }

@@ -6,6 +6,28 @@ use clap::Args;
 
 use crate::client::{ConnectError, Connector, Credentials, ServiceUri};
 
+/// A service, and what is shown to it.
+#[derive(Debug, Clone, Args)]
+pub struct ServiceArgs {
+    /// Where the service listens.
+    #[arg(long, value_name = "URI", default_value = "http://127.0.0.1:50051")]
+    pub endpoint: ServiceUri,
+
+    /// What is shown to it.
+    #[command(flatten)]
+    pub connect: ConnectArgs,
+}
+
+impl ServiceArgs {
+    /// What connects to the service.
+    ///
+    /// # Errors
+    /// As [`ConnectArgs::connector`].
+    pub fn connector(&self) -> Result<Connector, ConnectError> {
+        self.connect.connector(&self.endpoint)
+    }
+}
+
 /// What is shown to a service.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Connection")]

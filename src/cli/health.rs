@@ -2,8 +2,7 @@
 
 use clap::Args;
 
-use super::connect::ConnectArgs;
-use crate::client::ServiceUri;
+use super::connect::ServiceArgs;
 
 /// Arguments of `jiesu health`.
 #[derive(Debug, Args)]
@@ -11,10 +10,6 @@ use crate::client::ServiceUri;
 
 For container engines and clusters that ask by running a program. No API key is needed.")]
 pub struct HealthArgs {
-    /// Where the service listens.
-    #[arg(long, value_name = "URI", default_value = "http://127.0.0.1:50051")]
-    pub endpoint: ServiceUri,
-
     /// Whose health: the whole service's unless given, or `model`.
     #[arg(long, value_name = "NAME", default_value = "")]
     pub service: String,
@@ -23,7 +18,7 @@ pub struct HealthArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     pub timeout: u64,
 
-    /// What is shown to the service.
+    /// Which service.
     #[command(flatten)]
-    pub connect: ConnectArgs,
+    pub at: ServiceArgs,
 }

@@ -13,13 +13,14 @@ use crate::pb::admin_service_client::AdminServiceClient;
 use crate::pb::{ListModelsRequest, LoadedModel, ModelRole, ModelState, ReloadModelRequest, ReloadRequest};
 
 pub(super) fn run(args: &AdminArgs) -> anyhow::Result<ExitCode> {
-    let connector = args.connect.connector(&args.endpoint)?;
+    let at = args.task.at();
+    let connector = at.connector()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut client = AdminServiceClient::new(connector.connect().await?);
         let done = ask(&mut client, &args.task, &mut anstream::stdout().lock()).await;
         done.map_err(|problem| match problem {
-            Problem::Service(status) => anyhow!("`{}` says: {}", args.endpoint, told(&status)),
+            Problem::Service(status) => anyhow!("`{}` says: {}", at.endpoint, told(&status)),
             Problem::Output(error) => error.into(),
         })
     })?;
@@ -49,17 +50,17 @@ async fn ask(
     out: &mut impl Write,
 ) -> Result<(), Problem> {
     match task {
-        AdminTask::Models => {
+        AdminTask::Models { .. } => {
             let models = client.list_models(ListModelsRequest {}).await?.into_inner().models;
             write_models(out, &models)?;
         }
-        AdminTask::Reload => {
+        AdminTask::Reload { .. } => {
             let now = client.reload(ReloadRequest {}).await?.into_inner();
             writeln!(out, "taxonomy    {}", now.taxonomy_version)?;
             writeln!(out, "directory   {}", now.directory_version)?;
             writeln!(out, "risk rules  {}", now.risk_rules_version)?;
         }
-        AdminTask::ReloadModel { expect } => {
+        AdminTask::ReloadModel { expect, .. } => {
             let request = ReloadModelRequest { expected_revision: expect.clone().unwrap_or_default() };
             let models = client.reload_model(request).await?.into_inner().models;
             write_models(out, &models)?;

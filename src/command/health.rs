@@ -29,14 +29,14 @@ pub(super) fn run(args: &HealthArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn ask(args: &HealthArgs) -> anyhow::Result<ServingStatus> {
-    let connector = args.connect.connector(&args.endpoint)?;
+    let connector = args.at.connector()?;
     let asked = async {
         let mut client = HealthClient::new(connector.connect().await?);
         let answer = client.check(HealthCheckRequest { service: args.service.clone() }).await;
-        answer.with_context(|| format!("`{}` does not tell its health", args.endpoint))
+        answer.with_context(|| format!("`{}` does not tell its health", args.at.endpoint))
     };
     let Ok(answer) = tokio::time::timeout(Duration::from_secs(args.timeout), asked).await else {
-        bail!("`{}` did not answer within {} s", args.endpoint, args.timeout);
+        bail!("`{}` did not answer within {} s", args.at.endpoint, args.timeout);
     };
     Ok(answer?.into_inner().status())
 }
