@@ -196,7 +196,7 @@ impl Live {
     pub fn reload_model(&self, expected_revision: Option<&str>) -> Result<Arc<Pipeline>> {
         self.noted(|| {
             let _one_model_at_a_time = lock(&self.mending);
-            let model = self.source.load_model()?;
+            let model = self.load_model()?;
             if let Some(expected) = expected_revision.filter(|expected| *expected != model.revision()) {
                 let found = model.revision().to_owned();
                 return Err(Error::UnexpectedRevision { expected: expected.to_owned(), found });
@@ -214,7 +214,7 @@ impl Live {
     pub fn reload(&self) -> Result<Arc<Pipeline>> {
         self.noted(|| {
             let _one_model_at_a_time = lock(&self.mending);
-            let model = self.source.load_model();
+            let model = self.load_model();
             let _one_at_a_time = lock(&self.changing);
             let city = self.source.load_city()?;
             let (model, state) = match (model, self.pipeline().0.model()) {
@@ -234,6 +234,11 @@ impl Live {
             }
             self.try_and_put_in_place(pipeline)
         })
+    }
+
+    /// Loads the model; a panic is an error too.
+    fn load_model(&self) -> Result<SequenceClassifier> {
+        catch_unwind(AssertUnwindSafe(|| self.source.load_model())).map_err(|_| Error::Panicked)?
     }
 
     fn put_model_in_place(&self, model: SequenceClassifier) -> Result<Arc<Pipeline>> {
@@ -296,7 +301,7 @@ impl Live {
         if Instant::now() < retry.due {
             return;
         }
-        match self.source.load_model().and_then(|model| self.put_model_in_place(model)) {
+        match self.load_model().and_then(|model| self.put_model_in_place(model)) {
             Ok(_) => {
                 tracing::info!("the model is back");
                 retry.wait = FIRST_RETRY;

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tonic::Status;
 
 /// Does the work and waits for it. Callers bound how much of it goes on at a time.
-pub(super) async fn aside<T: Send + 'static>(
+pub(crate) async fn aside<T: Send + 'static>(
     name: &'static str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Status> {

@@ -39,6 +39,7 @@ mod supervisor;
 mod trace;
 
 pub use crate::assessment::MAX_COUNT;
+pub(crate) use aside::aside;
 pub use convert::{MAX_BATCH_SIZE, MAX_REQUEST_ID_CHARS};
 pub use service::Service;
 
@@ -213,7 +214,7 @@ async fn care_for_model(live: Arc<Live>, reporter: HealthReporter) {
         next.tick().await;
         let live = Arc::clone(&live);
         // It has told the log if it failed.
-        let _ = aside::aside("mend", move || live.mend()).await;
+        let _ = aside("mend", move || live.mend()).await;
     }
 }
 

@@ -13,6 +13,7 @@ use super::protect::Protected;
 use crate::live::Live;
 use crate::message::explain;
 use crate::metrics;
+use crate::server::aside;
 use crate::shadow::Shadow;
 
 /// How often the files of keys and certificates are looked at.
@@ -61,7 +62,7 @@ impl Reloads {
 /// Reads all again whenever the process is told to.
 pub(super) async fn on_hangup(mut hangup: Signal, reloads: Arc<Reloads>) {
     while hangup.recv().await.is_some() {
-        aside("reload", Arc::clone(&reloads), Reloads::all).await;
+        read("reload", &reloads, Reloads::all).await;
     }
 }
 
@@ -79,23 +80,16 @@ pub(super) async fn on_change(reloads: Arc<Reloads>) {
         let now = reloads.stamps();
         if now != before {
             before = now;
-            aside("protection", Arc::clone(&reloads), Reloads::protection).await;
+            read("protection", &reloads, Reloads::protection).await;
         }
     }
 }
 
 /// Reads on a thread of its own: those of the runtime check and tokenise what comes.
-async fn aside(name: &'static str, reloads: Arc<Reloads>, read: fn(&Reloads)) {
-    let (done, end) = tokio::sync::oneshot::channel::<()>();
-    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        read(&reloads);
-        drop(done);
-    });
-    if let Err(error) = thread {
-        return tracing::error!(%error, "nothing can be read again: no thread");
-    }
-    // It ends when the thread does, by a panic too.
-    let _ = end.await;
+async fn read(name: &'static str, reloads: &Arc<Reloads>, read: fn(&Reloads)) {
+    let reloads = Arc::clone(reloads);
+    // It has told the log if it failed.
+    let _ = aside(name, move || read(&reloads)).await;
 }
 
 fn failed(what: &'static str, error: &(dyn std::error::Error + 'static)) {
