@@ -3,7 +3,6 @@
 
 mod common;
 #[path = "listening/service.rs"]
-#[allow(dead_code, unused_imports, reason = "only the authority is of use here")]
 mod service;
 
 use std::fs;

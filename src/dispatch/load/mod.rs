@@ -324,9 +324,8 @@ mod tests {
 
     #[test]
     fn there_are_no_more_areas_than_any_city_has() {
-        let areas: String = (0..=MAX_ENTRIES)
-            .map(|number| format!("{{ id = \"a{number}\", name = \"a\", name_en = \"a\" }},"))
-            .collect();
+        let area = |number| format!("{{ id = \"a{number}\", name = \"a\", name_en = \"a\" }}");
+        let areas = (0..=MAX_ENTRIES).map(area).collect::<Vec<_>>().join(",");
         let told = faults(&format!("areas = [{areas}]"));
         assert_eq!(told, "d.toml:1: there are more than 20000 areas; is it the right file?");
     }
