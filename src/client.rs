@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use crate::message::explain;
 
@@ -66,14 +68,56 @@ pub enum ConnectError {
         /// What is wrong.
         problem: String,
     },
+    /// A file should hold certificates and does not.
+    #[error("`{}` holds no certificate (PEM)", path.display())]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+    },
     /// Nobody answers.
-    #[error("cannot reach `{uri}`: {problem}\nhint: is `jiesu serve` running there?")]
+    #[error("cannot reach `{uri}`: {problem}\nhint: {hint}", hint = hint(uri, problem))]
     Unreachable {
         /// Where.
         uri: String,
         /// What is wrong.
         problem: String,
     },
+    /// The service does not let this caller in.
+    #[error(
+        "`{uri}` lets nobody in like this: {problem}\nhint: put a key that is good for it into JIESU_API_KEY"
+    )]
+    Refused {
+        /// Where.
+        uri: String,
+        /// What it says.
+        problem: String,
+    },
+}
+
+/// What to look at when a service cannot be reached.
+fn hint(uri: &str, problem: &str) -> &'static str {
+    let says = |words: &[&str]| words.iter().any(|word| problem.contains(word));
+    match uri.starts_with("https:") {
+        true if says(&["CertificateRequired", "certificate required"]) => {
+            "it wants a certificate of yours: `--client-cert` and `--client-key`"
+        }
+        true if says(&["invalid peer certificate"]) => {
+            "`--ca FILE` names the authority of its certificate, which must be for the name in the address"
+        }
+        true if says(&["InvalidContentType", "corrupt message", "eof", "reset"]) => {
+            "is `jiesu serve` running there, and does it speak TLS? If not, write `http://`"
+        }
+        false if says(&["h2 protocol error", "roken pipe", "reset", "closed"]) => {
+            "is `jiesu serve` running there, and does it speak TLS? If so, write `https://`"
+        }
+        _ => "is `jiesu serve` running there?",
+    }
+}
+
+/// What a failed call says: the service's words, or what became of the connection.
+pub fn told(status: &Status) -> String {
+    let code = format!("{}: {}", status.code(), status.message());
+    std::error::Error::source(status).map_or(code, explain)
 }
 
 /// What a caller shows a service.
@@ -157,6 +201,15 @@ impl Connector {
         &self.uri
     }
 
+    /// That a call failed for want of a better key, if it did.
+    pub fn refusal(&self, status: &Status) -> Option<ConnectError> {
+        let refused = matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied);
+        refused.then(|| ConnectError::Refused {
+            uri: self.uri.to_string(),
+            problem: status.message().to_owned(),
+        })
+    }
+
     /// Connects.
     ///
     /// # Errors
@@ -209,17 +262,23 @@ impl fmt::Display for ServiceUri {
 
 fn tls(ca: Option<&Path>, identity: Option<&(PathBuf, PathBuf)>) -> Result<ClientTlsConfig, ConnectError> {
     let mut config = match ca {
-        Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(ca)?)),
+        Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read_certificates(ca)?)),
         None => ClientTlsConfig::new().with_native_roots(),
     };
     if let Some((certificate, key)) = identity {
-        config = config.identity(Identity::from_pem(read(certificate)?, read(key)?));
+        config = config.identity(Identity::from_pem(read_certificates(certificate)?, read(key)?));
     }
     Ok(config)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ConnectError> {
     std::fs::read(path).map_err(|source| ConnectError::Read { path: path.to_owned(), source })
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<u8>, ConnectError> {
+    let pem = read(path)?;
+    let has_one = CertificateDer::pem_slice_iter(&pem).next().is_some_and(|certificate| certificate.is_ok());
+    if has_one { Ok(pem) } else { Err(ConnectError::NoCertificate { path: path.to_owned() }) }
 }
 
 fn bearer(key: &str) -> Result<MetadataValue<Ascii>, ConnectError> {

@@ -16,7 +16,7 @@ use toml::de::{DeTable, DeValue, Deserializer};
 mod file;
 
 pub use file::FileError;
-pub(crate) use file::load;
+pub(crate) use file::{load, read};
 
 /// So many faults are told of a file; nobody reads more at once.
 const MAX_FAULTS: usize = 1000;

@@ -8,7 +8,7 @@
 //! left to the server.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, TryLockError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::assessment::{Assessment, Degradation};
@@ -77,6 +77,14 @@ pub struct FailedReload {
     pub at: SystemTime,
     /// Why.
     pub problem: String,
+}
+
+impl FailedReload {
+    /// What is remembered of a reload: nothing, if it did not fail.
+    pub(crate) fn of<T>(reloaded: &Result<T>) -> Option<Self> {
+        let error = reloaded.as_ref().err()?;
+        Some(Self { at: SystemTime::now(), problem: explain(error) })
+    }
 }
 
 /// How the model does.
@@ -184,7 +192,9 @@ impl Live {
                 Some(model) => Pipeline::new(Arc::clone(model), city)?,
                 None => Pipeline::without_model(city),
             };
-            Ok(self.put_in_place(pipeline, None))
+            let pipeline = Arc::new(pipeline);
+            self.put_in_place(&pipeline, |_| ());
+            Ok(pipeline)
         })
     }
 
@@ -196,7 +206,7 @@ impl Live {
     pub fn reload_model(&self, expected_revision: Option<&str>) -> Result<Arc<Pipeline>> {
         self.noted(|| {
             let _one_model_at_a_time = lock(&self.mending);
-            let model = self.load_model()?;
+            let model = load_model(self.source.as_ref())?;
             if let Some(expected) = expected_revision.filter(|expected| *expected != model.revision()) {
                 let found = model.revision().to_owned();
                 return Err(Error::UnexpectedRevision { expected: expected.to_owned(), found });
@@ -205,40 +215,27 @@ impl Live {
         })
     }
 
-    /// Reads all again: the city's files and the model. A model that cannot be loaded leaves the one in use in place.
-    /// Blocks as long as that takes.
+    /// Reads all again: the city's files and the model. Blocks as long as that takes.
     ///
     /// # Errors
     /// If the city's files do not hold together, by themselves or with the model, or the model fails on a request that is
-    /// known; what is in use stays.
+    /// known; what is in use stays. If the model cannot be loaded the one in use stays, and the city's files are taken.
     pub fn reload(&self) -> Result<Arc<Pipeline>> {
-        self.noted(|| {
+        let loaded = {
             let _one_model_at_a_time = lock(&self.mending);
-            let model = self.load_model();
-            let _one_at_a_time = lock(&self.changing);
-            let city = self.source.load_city()?;
-            let (model, state) = match (model, self.pipeline().0.model()) {
-                (Ok(model), _) => (Arc::new(model), Some(ModelState::Works)),
-                (Err(error), Some(model)) => {
-                    tracing::error!(error = %explain(&error), "the model cannot be loaded again; the one in use stays");
-                    (Arc::clone(model), None)
-                }
-                (Err(error), None) => {
-                    tracing::warn!(error = %explain(&error), "the model still cannot be used");
-                    return Ok(self.put_in_place(Pipeline::without_model(city), None));
-                }
-            };
-            let pipeline = Pipeline::new(model, city)?;
-            if state.is_none() {
-                return Ok(self.put_in_place(pipeline, None));
+            load_model(self.source.as_ref())
+        };
+        match loaded {
+            Ok(model) => self.noted(|| {
+                let _one_at_a_time = lock(&self.changing);
+                let city = self.source.load_city()?;
+                self.try_and_put_in_place(Pipeline::new(model, city)?)
+            }),
+            Err(error) => {
+                let city = self.reload_city();
+                self.noted(|| city.and(Err(error)))
             }
-            self.try_and_put_in_place(pipeline)
-        })
-    }
-
-    /// Loads the model; a panic is an error too.
-    fn load_model(&self) -> Result<SequenceClassifier> {
-        catch_unwind(AssertUnwindSafe(|| self.source.load_model())).map_err(|_| Error::Panicked)?
+        }
     }
 
     fn put_model_in_place(&self, model: SequenceClassifier) -> Result<Arc<Pipeline>> {
@@ -251,39 +248,38 @@ impl Live {
     fn try_and_put_in_place(&self, pipeline: Pipeline) -> Result<Arc<Pipeline>> {
         let pipeline = Arc::new(pipeline);
         try_out(&pipeline)?;
-        Ok(self.put_in_place(pipeline, Some(ModelState::Works)))
+        self.put_in_place(&pipeline, |now| (now.model, now.since) = (ModelState::Works, SystemTime::now()));
+        Ok(pipeline)
     }
 
-    /// Puts a pipeline in place; `model` is how its model does, if that is a new one.
-    fn put_in_place(&self, pipeline: impl Into<Arc<Pipeline>>, model: Option<ModelState>) -> Arc<Pipeline> {
-        let pipeline = pipeline.into();
+    fn put_in_place(&self, pipeline: &Arc<Pipeline>, change: impl FnOnce(&mut Now)) {
         self.change(|now| {
-            now.pipeline = Arc::clone(&pipeline);
-            if let Some(state) = model {
-                (now.model, now.since) = (state, SystemTime::now());
-            }
+            now.pipeline = Arc::clone(pipeline);
+            change(now);
         });
         let (taxonomy, directory) = (&pipeline.taxonomy().version, &pipeline.directory().version);
         let risk_rules = &pipeline.city().risk_rules.version;
         let (model, revision) =
             pipeline.model().map_or(("none", ""), |model| (model.name(), model.revision()));
         tracing::info!(model, revision, taxonomy, directory, risk_rules, "in use from now on");
-        pipeline
     }
 
     /// Remembers how a reload ended.
     fn noted<T>(&self, reload: impl FnOnce() -> Result<T>) -> Result<T> {
         let reloaded = reload();
-        let failed = reloaded.as_ref().err();
-        *lock(&self.failed) =
-            failed.map(|error| FailedReload { at: SystemTime::now(), problem: explain(error) });
+        *lock(&self.failed) = FailedReload::of(&reloaded);
         reloaded
     }
 
     /// Looks after the model: notes whether its files are there, and loads it where it is missing, has failed, or has
-    /// come back. Blocks as long as that takes; does nothing most of the time.
+    /// come back. Blocks as long as that takes; does nothing most of the time, and while somebody else loads a model.
     pub fn mend(&self) {
-        let mut retry = lock(&self.mending);
+        // Whoever loads the model at this moment looks after it too.
+        let mut retry = match self.mending.try_lock() {
+            Ok(retry) => retry,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
         let present = self.source.has_model();
         match self.model_state() {
             ModelState::Works if present => return,
@@ -301,7 +297,7 @@ impl Live {
         if Instant::now() < retry.due {
             return;
         }
-        match self.load_model().and_then(|model| self.put_model_in_place(model)) {
+        match load_model(self.source.as_ref()).and_then(|model| self.put_model_in_place(model)) {
             Ok(_) => {
                 tracing::info!("the model is back");
                 retry.wait = FIRST_RETRY;
@@ -334,14 +330,16 @@ impl Live {
     }
 
     fn note_failure(&self, pipeline: &Pipeline, error: &Error) {
-        let Now { pipeline: current, model, .. } = self.now().clone();
+        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
         // A model that has been replaced since says nothing of the one in use.
-        let replaced = !std::ptr::eq(pipeline, &raw const *current);
-        if replaced || model == ModelState::Failed {
+        let replaced = !std::ptr::eq(pipeline, &raw const *now.pipeline);
+        if replaced || now.model == ModelState::Failed {
             return;
         }
+        now.model = ModelState::Failed;
+        now.generation += 1;
+        drop(now);
         tracing::error!(error = %explain(error), "the model failed; answering by rules what it fails on");
-        self.change(|now| now.model = ModelState::Failed);
     }
 
     fn change(&self, change: impl FnOnce(&mut Now)) {
@@ -376,8 +374,13 @@ impl std::fmt::Debug for Live {
     }
 }
 
+/// Loads a model; a panic is an error too.
+pub(crate) fn load_model(source: &dyn Source) -> Result<SequenceClassifier> {
+    catch_unwind(AssertUnwindSafe(|| source.load_model())).map_err(|_| Error::Panicked)?
+}
+
 /// Takes a lock that nothing panics under.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -87,7 +87,7 @@ impl Deployment {
         write_keys(&file, keys);
         let denials = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&denials);
-        let access = Access::load(&file, move |denial| told.lock().unwrap().push(denial.name())).unwrap();
+        let access = Access::load(&file, move |denial, _| told.lock().unwrap().push(denial.name())).unwrap();
         let access = Some(Arc::new(access));
         let (reporter, channel) = serve(access.clone()).await;
         Self { _folder: folder, file, access, denials, reporter, channel }

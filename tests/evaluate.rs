@@ -130,7 +130,7 @@ fn a_service_that_cannot_be_asked_is_told() {
         outcome.stderr
     };
     let nobody = ask(&["--endpoint", "http://127.0.0.1:1"]);
-    assert!(nobody.contains("cannot reach `http://127.0.0.1:1/`"), "{nobody}");
+    assert!(nobody.contains("cannot reach `http://127.0.0.1:1`"), "{nobody}");
     assert!(nobody.contains("hint: is `jiesu serve` running there?"), "{nobody}");
     let served = Served::start(&[], &[]);
     let endpoint = format!("http://{}", served.address("serving"));

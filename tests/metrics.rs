@@ -4,13 +4,12 @@
 mod common;
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use common::{Served, Tiny};
+use common::{Served, Tiny, metrics_page};
 use jiesu::assessment::Assessment;
 use jiesu::batcher::BatcherConfig;
 use jiesu::city::CityFiles;
@@ -26,14 +25,8 @@ use tonic::{Code, Request};
 
 /// Values by name and labels.
 fn scrape(address: &str) -> HashMap<String, f64> {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut response = String::new();
-    stream.read_to_string(&mut response).unwrap();
-    let (head, body) = response.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 200") && head.contains("application/openmetrics-text"), "{head}");
-    assert!(body.ends_with("# EOF\n"), "{body}");
-    let lines = body.lines().filter(|line| !line.starts_with('#'));
+    let page = metrics_page(address);
+    let lines = page.lines().filter(|line| !line.starts_with('#'));
     lines
         .map(|line| {
             let (name, value) = line.rsplit_once(' ').unwrap();

@@ -145,14 +145,18 @@ async fn a_model_of_another_revision_than_the_one_expected_is_refused() {
 }
 
 #[tokio::test]
-async fn a_hangup_loads_the_model_again_too() {
-    let served = Served::start(&[], &[]);
+async fn a_hangup_loads_the_model_again_too_and_the_metrics_tell_so() {
+    let served = Served::start(&["--metrics-listen", "127.0.0.1:0"], &[]);
     let mut operator = Operator::of(&served).await;
     let before = operator.revision().await;
+    assert!(served.metrics().contains(&format!("revision=\"{before}\"")));
     replace(served.model(), 31);
     served.signal("-HUP");
     let changed = async {
         while operator.revision().await == before {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        while served.metrics().contains(&format!("revision=\"{before}\"")) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -206,13 +210,24 @@ async fn what_a_shadow_model_would_answer_otherwise_is_counted_and_logged_withou
     assert!(told.len() >= 20 && !log.iter().any(|line| line.contains("路灯")), "{log:?}");
 }
 
-#[test]
-fn a_shadow_model_that_is_not_there_ends_the_start() {
-    let started = Command::new(env!("CARGO_BIN_EXE_jiesu"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--shadow-model", "/nowhere"])
-        .output()
-        .unwrap();
-    assert_eq!(started.status.code(), Some(2));
-    let told = String::from_utf8(started.stderr).unwrap();
-    assert!(told.contains("the shadow model cannot be used") && told.contains("/nowhere"), "{told}");
+#[tokio::test]
+async fn a_shadow_model_that_is_not_there_keeps_nobody_from_being_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let shadow = folder.path().join("shadow");
+    let served = Served::start(&["--shadow-model", shadow.to_str().unwrap()], &[]);
+    let mut operator = Operator::of(&served).await;
+    let missing = operator.models().await.remove(1);
+    assert_eq!((missing.role(), missing.state()), (ModelRole::Shadow, ModelState::Missing));
+    assert!(missing.failed_reload.unwrap().problem.contains("is not a folder"));
+    write_bundle(&shadow, &tiny_config());
+    let models = operator.reload("").await.unwrap();
+    assert_eq!(models[1].state(), ModelState::Works);
+    // One that cannot be loaded again does not keep the model that answers from being replaced.
+    fs::remove_dir_all(&shadow).unwrap();
+    replace(served.model(), 31);
+    let before = operator.revision().await;
+    let models = operator.reload("").await.unwrap();
+    assert_ne!(models[0].model.as_ref().unwrap().revision, before);
+    assert!(models[1].failed_reload.is_some());
+    assert_eq!(models[1].state(), ModelState::Works);
 }

@@ -59,6 +59,17 @@ impl Denial {
         }
     }
 
+    /// The name of the key, if it has one that is known.
+    pub fn key(&self) -> Option<&KeyId> {
+        match self {
+            Self::NoKey | Self::UnknownKey => None,
+            Self::ExpiredKey { id }
+            | Self::WrongScope { id, .. }
+            | Self::TooFast { id, .. }
+            | Self::TooMany { id } => Some(id),
+        }
+    }
+
     /// Its name in metrics.
     pub fn name(&self) -> &'static str {
         match self {

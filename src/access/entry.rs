@@ -51,9 +51,26 @@ pub struct KeyEntry {
 /// Why a key was not added.
 #[derive(Debug, thiserror::Error)]
 pub enum AddKeyError {
-    /// The file, or the file with the new key, does not hold together.
+    /// The file does not hold together.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The new key does not.
+    #[error("no key was made: {}", problems.join("; "))]
+    Entry {
+        /// What is wrong with it.
+        problems: Vec<String>,
+    },
+    /// It would be refused from the start.
+    #[error("no key was made: it would have expired already; give a later `--expires`")]
+    Expired,
+    /// Another key has that name.
+    #[error("`{}` has a key `{id}` already; choose another `--id`", path.display())]
+    Taken {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        id: String,
+    },
     /// The file cannot be written.
     #[error("cannot write `{}`: {source}", path.display())]
     Write {
@@ -102,15 +119,26 @@ impl KeyFile {
     /// Makes a key and adds its digest to the file; the key itself is kept nowhere.
     ///
     /// # Errors
-    /// If the file, or the file with this key, does not hold together; then it stays as it is.
+    /// If the file or the key does not hold together, or the key's name is taken; then the file stays as it is.
     pub fn add(&self, entry: &KeyEntry) -> Result<ApiKey, AddKeyError> {
         let key = ApiKey::generate().map_err(AddKeyError::Random)?;
+        let rendered = entry.render(&key);
+        let new = file::parse("", &rendered).map_err(|faults| AddKeyError::Entry {
+            problems: faults.faults.into_iter().map(|fault| fault.message).collect(),
+        })?;
+        if new.iter().any(|key| key.has_expired(SystemTime::now())) {
+            return Err(AddKeyError::Expired);
+        }
+        // Of two who add a key at once each must see the other's.
+        let _folder = self.lock_folder();
         let mut text = self.text()?;
         if !text.is_empty() {
+            if file::load(&self.path)?.iter().any(|key| key.id.as_str() == entry.id) {
+                return Err(AddKeyError::Taken { path: self.path.clone(), id: entry.id.clone() });
+            }
             text.push_str(if text.ends_with('\n') { "\n" } else { "\n\n" });
         }
-        text.push_str(&entry.render(&key));
-        file::parse(&self.path.display().to_string(), &text).map_err(FileError::from)?;
+        text.push_str(&rendered);
         let written = whole_file::write(&self.path, |file| {
             keep_owner(&self.path, file.get_ref())?;
             file.write_all(text.as_bytes())
@@ -125,6 +153,13 @@ impl KeyFile {
     /// As for a service that reads the file.
     pub fn list(&self) -> Result<Vec<KeySummary>, FileError> {
         Ok(file::load(&self.path)?.iter().map(KeySummary::of).collect())
+    }
+
+    /// Keeps others that do so out until it is dropped. Who may not read the folder goes without.
+    fn lock_folder(&self) -> Option<File> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = File::open(folder.unwrap_or(Path::new("."))).ok()?;
+        folder.lock().ok().map(|()| folder)
     }
 
     fn text(&self) -> Result<String, FileError> {
@@ -243,8 +278,13 @@ mod tests {
         for wrong in
             [entry("intake-1"), entry("Intake 1"), KeyEntry { scopes: Vec::new(), ..entry("b") }, no_day]
         {
-            assert!(matches!(file.add(&wrong), Err(AddKeyError::File(_))), "{wrong:?}");
+            assert!(file.add(&wrong).is_err(), "{wrong:?}");
         }
+        let expired = KeyEntry { expires: Some("2020-01-01".to_owned()), ..entry("b") };
+        assert!(matches!(file.add(&expired), Err(AddKeyError::Expired)));
+        assert!(matches!(file.add(&entry("intake-1")), Err(AddKeyError::Taken { .. })));
+        let told = file.add(&entry("Intake 1")).unwrap_err().to_string();
+        assert!(told.starts_with("no key was made: id `Intake 1` is not 1 to 32 of"), "{told}");
         assert_eq!(fs::read_to_string(&path).unwrap(), before);
     }
 }

@@ -16,8 +16,7 @@
 //! No fault repeats a key or a digest, wherever in the file somebody has put it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{File, Metadata};
-use std::io::Read;
+use std::fs::Metadata;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::SystemTime;
@@ -31,7 +30,7 @@ use super::key::{KeyDigest, KeyId};
 use super::keys::{Key, Keys};
 use super::limit::{Limiter, Limits, Rate};
 use super::scope::Scope;
-use crate::fault::{Checker, Fault, Faults, FileError, LabelIndex, closest};
+use crate::fault::{self, Checker, Fault, Faults, FileError, LabelIndex, closest};
 
 /// Longest id, in characters: shorter than a secret, so that none passes for an id.
 const MAX_ID_CHARS: usize = 32;
@@ -63,10 +62,7 @@ struct RawKey {
 /// Reads the file at `path`. One that others may write is refused, since they could let themselves in.
 pub(super) fn load(path: &Path) -> Result<Keys, FileError> {
     let file = path.display().to_string();
-    let (metadata, text) = match read(path) {
-        Ok(read) => read,
-        Err(source) => return Err(FileError::Read { file, source }),
-    };
+    let (metadata, text) = fault::read(path)?;
     let mode = mode(&metadata);
     let parsed = parse(&file, &text);
     if mode & 0o022 != 0 {
@@ -84,14 +80,6 @@ pub(super) fn load(path: &Path) -> Result<Keys, FileError> {
     let keys = parsed?;
     tracing::info!(file, keys = keys.len(), "the file of keys was read");
     Ok(keys)
-}
-
-/// Asks the opened file who may write it, since another may stand at the path a moment later.
-fn read(path: &Path) -> std::io::Result<(Metadata, String)> {
-    let mut file = File::open(path)?;
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
-    Ok((file.metadata()?, text))
 }
 
 #[cfg(unix)]

@@ -15,7 +15,6 @@ use tower_service::Service;
 
 use super::Access;
 use super::limit::Permit;
-use super::scope::Need;
 
 /// Lets in the calls that may be: those with a key that is good for them. Their extensions tell the
 /// [`KeyId`](super::KeyId); the key itself goes no further.
@@ -63,9 +62,7 @@ where
 
     fn call(&mut self, mut request: Request<I>) -> Self::Future {
         let admitted = match &self.access {
-            Some(access) => {
-                access.admit(Need::of(request.uri().path()), request.headers(), SystemTime::now())
-            }
+            Some(access) => access.admit(&request, SystemTime::now()),
             None => Ok(None),
         };
         let admitted = match admitted {

@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{Extensions, HeaderMap, Request};
 
 pub use denial::Denial;
 pub use entry::{AddKeyError, KeyEntry, KeyFile, KeySummary};
@@ -39,8 +39,11 @@ pub struct Access {
     keys: RwLock<Arc<Keys>>,
     /// Held while the file is read and put in place: one change at a time.
     changing: Mutex<()>,
-    on_denial: Box<dyn Fn(&Denial) + Send + Sync>,
+    on_denial: Box<OnDenial>,
 }
+
+/// What is told of a call that is refused, with the extensions of its request.
+type OnDenial = dyn Fn(&Denial, &Extensions) + Send + Sync;
 
 /// A call that may go on. It counts as in flight until this is dropped.
 #[derive(Debug)]
@@ -50,11 +53,15 @@ struct Admitted {
 }
 
 impl Access {
-    /// Reads the file of keys; `on_denial` is told of every call that is refused, as to count it.
+    /// Reads the file of keys; `on_denial` is told of every call that is refused, with the extensions of its request, as to
+    /// count it and to say where it comes from.
     ///
     /// # Errors
     /// If the file cannot be read, does not hold together, or may be written by others than its owner.
-    pub fn load(path: &Path, on_denial: impl Fn(&Denial) + Send + Sync + 'static) -> Result<Self, FileError> {
+    pub fn load(
+        path: &Path,
+        on_denial: impl Fn(&Denial, &Extensions) + Send + Sync + 'static,
+    ) -> Result<Self, FileError> {
         Ok(Self {
             path: path.to_owned(),
             keys: RwLock::new(Arc::new(file::load(path)?)),
@@ -83,13 +90,14 @@ impl Access {
     }
 
     /// Whether a call may go on; none is what needs no key.
-    fn admit(&self, need: Need, headers: &HeaderMap, now: SystemTime) -> Result<Option<Admitted>, Denial> {
-        let admitted = match need {
+    fn admit<T>(&self, request: &Request<T>, now: SystemTime) -> Result<Option<Admitted>, Denial> {
+        let headers = request.headers();
+        let admitted = match Need::of(request.uri().path()) {
             Need::Nothing => return Ok(None),
             Need::AnyKey => self.admit_key(None, headers, now),
             Need::Scope(scope) => self.admit_key(Some(scope), headers, now),
         };
-        admitted.map(Some).inspect_err(|denial| (self.on_denial)(denial))
+        admitted.map(Some).inspect_err(|denial| (self.on_denial)(denial, request.extensions()))
     }
 
     fn admit_key(

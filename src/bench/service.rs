@@ -17,7 +17,7 @@ use tonic::{Code, Request};
 use super::{LatencyFigures, latencies};
 use crate::client::{ConnectError, Connection, Connector};
 use crate::pb::dispatch_service_client::DispatchServiceClient;
-use crate::pb::{BatchClassifyTextsRequest, ClassifyTextRequest};
+use crate::pb::{BatchClassifyTextsRequest, ClassifyTextRequest, GetModelRequest};
 
 /// HTTP/2 connections that calls are spread over.
 const CONNECTIONS: usize = 4;
@@ -78,6 +78,12 @@ pub async fn measure_service(load: Load) -> Result<ServiceFigures, ConnectError>
     let mut clients = Vec::new();
     for _ in 0..CONNECTIONS {
         clients.push(DispatchServiceClient::new(load.connector.connect().await?));
+    }
+    // Who is not let in need not send thousands of calls to find out.
+    if let Err(status) = clients[0].get_model(GetModelRequest {}).await
+        && let Some(refusal) = load.connector.refusal(&status)
+    {
+        return Err(refusal);
     }
     let caller = Arc::new(Caller { clients, load, next: AtomicUsize::new(0) });
     let begin = Instant::now();

@@ -64,11 +64,11 @@ pub struct BenchArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// What is shown to the service.
-    #[command(flatten)]
-    pub connect: ConnectArgs,
-
     /// Which model to use in process.
     #[command(flatten)]
     pub model: ModelArgs,
+
+    /// What is shown to the service.
+    #[command(flatten)]
+    pub connect: ConnectArgs,
 }

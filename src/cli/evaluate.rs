@@ -51,10 +51,6 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "URI")]
     pub endpoint: Option<ServiceUri>,
 
-    /// What is shown to the service.
-    #[command(flatten)]
-    pub connect: ConnectArgs,
-
     /// Write `report.html`, `report.json` and `predictions.jsonl` into this folder. Personal data in texts is masked.
     #[arg(long, value_name = "FOLDER")]
     pub report: Option<PathBuf>,
@@ -74,4 +70,8 @@ pub struct EvaluateArgs {
     /// Which model and which city's files to use.
     #[command(flatten)]
     pub model: ModelArgs,
+
+    /// What is shown to the service.
+    #[command(flatten)]
+    pub connect: ConnectArgs,
 }

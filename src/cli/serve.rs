@@ -88,13 +88,13 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SOURCE", env = "JIESU_SHADOW_MODEL")]
     pub shadow_model: Option<ModelSource>,
 
-    /// What stands between callers and the service.
-    #[command(flatten)]
-    pub protect: ProtectArgs,
-
     /// Which model and which city's files to use.
     #[command(flatten)]
     pub model: ModelArgs,
+
+    /// What stands between callers and the service.
+    #[command(flatten)]
+    pub protect: ProtectArgs,
 }
 
 /// Form of the log lines.

@@ -4,11 +4,12 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::anyhow;
+use prost_types::Timestamp;
 use tonic::Status;
 use tonic_types::StatusExt;
 
 use crate::cli::admin::{AdminArgs, AdminTask};
-use crate::client::Connection;
+use crate::client::{self, Connection};
 use crate::pb::admin_service_client::AdminServiceClient;
 use crate::pb::{ListModelsRequest, LoadedModel, ModelRole, ModelState, ReloadModelRequest, ReloadRequest};
 
@@ -20,7 +21,10 @@ pub(super) fn run(args: &AdminArgs) -> anyhow::Result<ExitCode> {
         let mut client = AdminServiceClient::new(connector.connect().await?);
         let done = ask(&mut client, &args.task, &mut anstream::stdout().lock()).await;
         done.map_err(|problem| match problem {
-            Problem::Service(status) => anyhow!("`{}` says: {}", at.endpoint, told(&status)),
+            Problem::Service(status) => match connector.refusal(&status) {
+                Some(refusal) => refusal.into(),
+                None => anyhow!("`{}` says: {}", at.endpoint, told(&status)),
+            },
             Problem::Output(error) => error.into(),
         })
     })?;
@@ -76,16 +80,17 @@ fn write_models(out: &mut impl Write, models: &[LoadedModel]) -> io::Result<()> 
         let state = match model.state() {
             ModelState::Works | ModelState::Unspecified => "works",
             ModelState::FilesMissing => "files missing: a restart would find none",
-            ModelState::Failed => "failed: rules answer what it fails on",
-            ModelState::Missing => "missing: rules answer",
+            ModelState::Failed => "failed: see the log",
+            ModelState::Missing => "missing: see the log",
         };
         writeln!(out, "{role}  {}, {state}", model.source)?;
         if let Some(loaded) = &model.model {
-            let since = model.since.map(|since| format!(", since {since}")).unwrap_or_default();
+            let since =
+                model.since.map(|since| format!(", since {}", to_the_second(since))).unwrap_or_default();
             writeln!(out, "        {} revision {}{since}", loaded.name, loaded.revision)?;
         }
         if let Some(failed) = &model.failed_reload {
-            let at = failed.at.map(|at| at.to_string()).unwrap_or_default();
+            let at = failed.at.map(to_the_second).unwrap_or_default();
             writeln!(out, "        the last reload failed, {at}: {}", failed.problem)?;
         }
         if let Some(comparison) = &model.comparison {
@@ -99,11 +104,15 @@ fn write_models(out: &mut impl Write, models: &[LoadedModel]) -> io::Result<()> 
     Ok(())
 }
 
+fn to_the_second(time: Timestamp) -> String {
+    Timestamp { nanos: 0, ..time }.to_string()
+}
+
 /// What a service says, with each fault that it names.
 fn told(status: &Status) -> String {
     let faults =
         status.get_details_precondition_failure().map(|details| details.violations).unwrap_or_default();
     let faults = faults.iter().filter(|fault| fault.r#type == "fault");
     let faults = faults.map(|fault| format!("{}: {}", fault.subject, fault.description));
-    std::iter::once(status.message().to_owned()).chain(faults).collect::<Vec<_>>().join("\n")
+    std::iter::once(client::told(status)).chain(faults).collect::<Vec<_>>().join("\n")
 }

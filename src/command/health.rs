@@ -4,12 +4,13 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::cli::health::HealthArgs;
+use crate::client::told;
 use crate::message::explain;
 
 pub(super) fn run(args: &HealthArgs) -> anyhow::Result<ExitCode> {
@@ -33,7 +34,7 @@ async fn ask(args: &HealthArgs) -> anyhow::Result<ServingStatus> {
     let asked = async {
         let mut client = HealthClient::new(connector.connect().await?);
         let answer = client.check(HealthCheckRequest { service: args.service.clone() }).await;
-        answer.with_context(|| format!("`{}` does not tell its health", args.at.endpoint))
+        answer.map_err(|status| anyhow!("`{}` does not tell its health: {}", args.at.endpoint, told(&status)))
     };
     let Ok(answer) = tokio::time::timeout(Duration::from_secs(args.timeout), asked).await else {
         bail!("`{}` did not answer within {} s", args.at.endpoint, args.timeout);

@@ -46,6 +46,7 @@ impl Source for Named {
     fn load_model(&self) -> Result<SequenceClassifier> {
         let files = files(&self.args.model)?;
         let model = SequenceClassifier::load_in(&files, self.args.quantize.into())?;
+        files.check_unchanged()?;
         *self.files.lock().unwrap_or_else(PoisonError::into_inner) = Some(files);
         Ok(model)
     }

@@ -1,6 +1,6 @@
 //! Reads a file of a deployment as text, if it can be one.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read as _;
 use std::path::Path;
 
@@ -53,12 +53,13 @@ pub(crate) fn load<T>(
     parse: impl FnOnce(&str, &str) -> Result<T, Faults>,
 ) -> Result<T, FileError> {
     let file = path.display().to_string();
-    let text = read(path, &file)?;
+    let (_, text) = read(path)?;
     Ok(parse(&file, &text)?)
 }
 
-fn read(path: &Path, name: &str) -> Result<String, FileError> {
-    let file = || name.to_owned();
+/// The text of a file, and what the system knew of it when it was opened: another may stand at the path a moment later.
+pub(crate) fn read(path: &Path) -> Result<(Metadata, String), FileError> {
+    let file = || path.display().to_string();
     let reading = |source| FileError::Read { file: file(), source };
     // To open a pipe would wait until somebody writes into it.
     if !std::fs::metadata(path).map_err(reading)?.is_file() {
@@ -66,14 +67,16 @@ fn read(path: &Path, name: &str) -> Result<String, FileError> {
     }
     let mut bytes = Vec::new();
     let content = File::open(path).map_err(reading)?;
+    let metadata = content.metadata().map_err(reading)?;
     content.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(reading)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(FileError::TooLarge { file: file() });
     }
-    String::from_utf8(bytes).map_err(|error| {
+    let text = String::from_utf8(bytes).map_err(|error| {
         let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         FileError::NotUtf8 { file: file(), line: sound.split(|&byte| byte == b'\n').count() }
-    })
+    })?;
+    Ok((metadata, text))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
 use x509_parser::time::ASN1Time;
 
-use super::pem::{CertificateError, Problem, expiry, read_certificates, read_key};
+use super::pem::{CertificateError, Problem, expiry, is_authority, read_certificates, read_key};
 
 const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 /// From how many days before the end on to warn.
@@ -108,6 +108,10 @@ impl Loaded {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let chain = read_certificates(&files.chain).map_err(|problem| problem.of(&files.chain))?;
         let expires = expiry(&chain, ASN1Time::now()).map_err(|problem| problem.of(&files.chain))?;
+        if is_authority(&chain) {
+            let chain = files.chain.display();
+            tracing::warn!(%chain, "the first certificate is an authority's, which some clients refuse: jiesu's own too");
+        }
         let key = certified_key(files, chain, &provider)?;
         let verifier: Arc<dyn ClientCertVerifier> = match &files.client_ca {
             Some(path) => client_verifier(path, &provider).map_err(|problem| problem.of(path))?,

@@ -39,10 +39,24 @@ impl fmt::Display for Unprotected {
 /// A service that is not started as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0}; hint: set up what is missing, or listen on 127.0.0.1, or pass `{ALLOW_INSECURE_LISTEN}` if a proxy or a mesh \
-     in front of the service sees to it"
+    "{0}\nhint: give {missing}; or listen on 127.0.0.1; or pass `{ALLOW_INSECURE_LISTEN}` \
+     (`JIESU_ALLOW_INSECURE_LISTEN=true`) if a proxy or a mesh in front of the service sees to it",
+    missing = .0.missing()
 )]
 pub struct RefusedListen(pub Unprotected);
+
+impl Unprotected {
+    /// What to set up.
+    fn missing(&self) -> &'static str {
+        match self.protection {
+            Protection { tls: false, keys: false } => {
+                "`--tls-cert` and `--tls-key`, and `--keys` (`jiesu keys add` makes one) or `--tls-client-ca`"
+            }
+            Protection { tls: false, .. } => "`--tls-cert` and `--tls-key`",
+            Protection { .. } => "`--keys` (`jiesu keys add` makes one) or `--tls-client-ca`",
+        }
+    }
+}
 
 /// Whether the service may listen at an address: a loopback one needs no protection, any other needs all, unless
 /// operators `allow_insecure` listening. What they allowed is returned, to be told in the log.

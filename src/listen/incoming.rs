@@ -117,7 +117,7 @@ impl Acceptor {
             }
             Ok(Err((origin, refusal))) => {
                 if let Some(hidden) = self.throttle.admit(Instant::now()) {
-                    tracing::warn!(%origin, problem = %refusal, hidden, "a connection was refused");
+                    tracing::warn!(%origin, problem = %refusal, more_before = hidden, "a connection was refused");
                 }
             }
             Err(error) => tracing::error!(%error, "a greeting failed"),
@@ -186,7 +186,7 @@ async fn accept(
             Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) => {}
             Err(error) => {
                 if let Some(hidden) = throttle.admit(Instant::now()) {
-                    tracing::error!(%error, hidden, "cannot accept a connection, trying again");
+                    tracing::error!(%error, more_before = hidden, "cannot accept a connection, trying again");
                 }
                 sleep(ACCEPT_PAUSE).await;
             }

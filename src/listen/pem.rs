@@ -124,6 +124,12 @@ fn labels(content: &[u8]) -> Vec<String> {
     content.lines().filter_map(label).collect()
 }
 
+/// Whether the first certificate is one that may sign others.
+pub(super) fn is_authority(chain: &[CertificateDer<'_>]) -> bool {
+    let first = chain.first().and_then(|first| X509Certificate::from_der(first).ok());
+    first.is_some_and(|(_, first)| first.is_ca())
+}
+
 /// Checks that each certificate of a chain is valid now, and says when the first of them expires.
 pub(super) fn expiry(chain: &[CertificateDer<'_>], now: ASN1Time) -> Result<ASN1Time, Problem> {
     let mut first = None;

@@ -117,12 +117,14 @@ async fn check_free(path: &Path) -> Result<(), SocketError> {
     }
 }
 
-/// Binds under another name: there is no moment when the socket has other permissions, or is missing.
+/// Binds under another name: there is no moment when the socket has other permissions under its own, or is missing.
 fn bind_aside(path: &Path, mode: Option<u32>) -> io::Result<UnixListener> {
     let mut aside = OsString::from(path);
     aside.push(".new");
     // A process may have ended halfway.
-    let _ = fs::remove_file(&aside);
+    if fs::symlink_metadata(&aside).is_ok_and(|file| file.file_type().is_socket()) {
+        let _ = fs::remove_file(&aside);
+    }
     let listener = UnixListener::bind(&aside)?;
     let placed = mode
         .map_or(Ok(()), |mode| fs::set_permissions(&aside, Permissions::from_mode(mode)))

@@ -275,6 +275,12 @@ pub fn decisions_dropped(decisions: u64) {
     });
 }
 
+/// Why a call can be refused at the door.
+const DENIALS: [&str; 6] = ["no_key", "unknown_key", "expired_key", "wrong_scope", "too_fast", "too_many"];
+/// What can be read again.
+const RELOADS: [&str; 4] = ["pipeline", "shadow", "keys", "certificates"];
+/// What a shadow model can answer otherwise.
+const DIFFERENCES: [&str; 4] = ["category", "urgency", "lead", "decision"];
 /// How a model can do.
 const MODEL_STATES: [&str; 4] = ["works", "files_missing", "failed", "missing"];
 
@@ -360,6 +366,18 @@ impl Metrics {
         for reason in Skip::ALL {
             drop(metrics.skipped.get_or_create(&label("reason", reason.name())));
         }
+        for reason in DENIALS {
+            drop(metrics.denials.get_or_create(&label("reason", reason)));
+        }
+        for what in RELOADS {
+            drop(metrics.failed_reloads.get_or_create(&label("what", what)));
+        }
+        for outcome in Compared::ALL {
+            drop(metrics.shadow_texts.get_or_create(&label("outcome", outcome.name())));
+        }
+        for what in DIFFERENCES {
+            drop(metrics.shadow_differences.get_or_create(&label("what", what)));
+        }
         metrics
     }
 
@@ -425,6 +443,20 @@ mod tests {
             .filter_map(|line| name(line.strip_prefix("//! | `").filter(|row| row.starts_with("jiesu_"))?))
             .collect();
         assert_eq!(documented, exported());
+    }
+
+    #[test]
+    fn what_has_not_happened_yet_is_0_and_not_absent() {
+        let text = Metrics::new(SystemTime::now()).render();
+        for name in [
+            r#"jiesu_texts_total{outcome="failed"} 0"#,
+            r#"jiesu_denials_total{reason="unknown_key"} 0"#,
+            r#"jiesu_failed_reloads_total{what="keys"} 0"#,
+            r#"jiesu_shadow_texts_total{outcome="different"} 0"#,
+            r#"jiesu_shadow_differences_total{what="lead"} 0"#,
+        ] {
+            assert!(text.contains(name), "{name} is not in {text}");
+        }
     }
 
     #[test]

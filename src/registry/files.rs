@@ -113,6 +113,18 @@ impl ModelFiles {
         self.contains(CONFIG_FILE) && self.weight_files().is_ok()
     }
 
+    /// Checks that the files are still those that were found: whoever reads them opens them later. The files of a commit
+    /// do not change.
+    ///
+    /// # Errors
+    /// If they are others by now.
+    pub fn check_unchanged(&self) -> Result<(), RegistryError> {
+        if self.revision.len() == REVISION_DIGITS && self.digest()? != self.revision {
+            return Err(RegistryError::Changed { dir: self.place_name() });
+        }
+        Ok(())
+    }
+
     /// The content of a file other than weights; borrowed if it lies in the binary.
     ///
     /// # Errors
@@ -228,6 +240,12 @@ impl ModelFiles {
             }
         }
         let sums = self.sums()?;
+        let lost = |name: &&String| {
+            sums.as_ref().is_some_and(|sums| sums.of(name).is_some()) && !self.contains(name)
+        };
+        if let Some(file) = names.iter().find(lost) {
+            return Err(RegistryError::MissingFile { dir: self.place_name(), file: file.clone() });
+        }
         let mut hasher = Sha256::new();
         for name in names.iter().filter(|name| self.contains(name)) {
             let sum = self.sha256(name)?;
@@ -327,6 +345,25 @@ mod tests {
             assert_eq!(files.weight_files().unwrap(), WeightFiles::SafeTensors);
         }
         assert!(matches!(in_binary.read("config.json").unwrap(), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn files_that_change_after_they_were_found_are_noticed() {
+        let folder = folder_of(&[CONFIG, WEIGHTS]);
+        let files = ModelFiles::folder(folder.path()).unwrap();
+        files.check_unchanged().unwrap();
+        std::fs::write(folder.path().join(WEIGHTS.0), b"half of").unwrap();
+        assert!(matches!(files.check_unchanged(), Err(RegistryError::Changed { .. })));
+    }
+
+    #[test]
+    fn a_file_that_the_digests_name_must_be_there() {
+        let sum =
+            |(name, content): (&str, &[u8])| format!("{}  {name}\n", hex::encode(Sha256::digest(content)));
+        let sums = sum(CONFIG) + &sum(WEIGHTS) + &sum((NGRAMS_FILE, b"lost"));
+        let folder = folder_of(&[CONFIG, WEIGHTS, (SUMS_FILE, sums.as_bytes())]);
+        let error = ModelFiles::folder(folder.path()).unwrap_err();
+        assert!(matches!(&error, RegistryError::MissingFile { file, .. } if file == NGRAMS_FILE), "{error}");
     }
 
     #[test]

@@ -60,6 +60,14 @@ pub enum RegistryError {
         /// What was given.
         path: PathBuf,
     },
+    /// The files are not those that were there a moment ago.
+    #[error(
+        "the files of `{dir}` changed while they were read\nhint: try again when all of them are in place"
+    )]
+    Changed {
+        /// The bundle's folder.
+        dir: String,
+    },
     /// A bundle lacks a file.
     #[error("`{dir}` has no `{file}`")]
     MissingFile {

@@ -1,7 +1,7 @@
 //! A call from its first moment to its last, and what became of its texts: the log, the metrics, the trace.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tonic::{Code, Request, Status};
@@ -9,6 +9,7 @@ use tracing::Span;
 
 use super::trace;
 use crate::access::KeyId;
+use crate::listen::{Identity, Peer};
 use crate::metrics::{self, Outcome};
 use crate::pb::dispatch_service_server::SERVICE_NAME;
 
@@ -23,6 +24,8 @@ pub(super) struct Call {
     span: Span,
     /// The name of the caller's key.
     key: Option<KeyId>,
+    /// Whom the caller's certificate names.
+    certificate: Option<Arc<Identity>>,
 }
 
 impl Call {
@@ -35,8 +38,17 @@ impl Call {
     pub(super) fn of<T>(service: &'static str, method: &'static str, request: &Request<T>) -> Self {
         tracing::debug!(method, "received");
         let span = trace::call(service, method, request.metadata());
-        let key = request.extensions().get().cloned();
-        Self { method, begin: Instant::now(), texts: AtomicUsize::new(0), code: OnceLock::new(), span, key }
+        let (key, peer) = (request.extensions().get().cloned(), request.extensions().get::<Peer>());
+        let certificate = peer.and_then(|peer| peer.identity.clone());
+        Self {
+            method,
+            begin: Instant::now(),
+            texts: AtomicUsize::new(0),
+            code: OnceLock::new(),
+            span,
+            key,
+            certificate,
+        }
     }
 
     /// The span of the call, for who works on it.
@@ -59,7 +71,16 @@ impl Drop for Call {
         let (method, texts, duration) = (self.method, *self.texts.get_mut(), self.begin.elapsed());
         let code = self.code.get().copied().unwrap_or(Code::Cancelled);
         let key = self.key.as_ref().map(KeyId::as_str);
-        tracing::info!(method, texts, milliseconds = duration.as_millis() as u64, ?code, key, "call");
+        let certificate = self.certificate.as_ref().map(ToString::to_string);
+        tracing::info!(
+            method,
+            texts,
+            milliseconds = duration.as_millis() as u64,
+            ?code,
+            key,
+            certificate,
+            "call"
+        );
         metrics::call(method, format!("{code:?}"), duration);
         trace::end(&self.span, texts, code);
     }

@@ -198,24 +198,28 @@ async fn care_for_model(live: Arc<Live>, reporter: HealthReporter) {
     next.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut before = None;
     loop {
-        let state = live.model_state();
-        if before != Some(state) {
-            let status = match state {
-                ModelState::Works | ModelState::FilesMissing => ServingStatus::Serving,
-                ModelState::Failed | ModelState::Missing => ServingStatus::NotServing,
-            };
-            reporter.set_service_status(MODEL_HEALTH, status).await;
-            metrics::model_state(state.name());
-            if let Some(model) = live.pipeline().0.model() {
-                metrics::model(model.name(), model.revision(), model.precision().name());
-            }
-            before = Some(state);
+        let now = (live.model_state(), live.pipeline().1);
+        if before != Some(now) {
+            tell_of_model(&live, now.0, &reporter).await;
+            before = Some(now);
         }
         next.tick().await;
         let live = Arc::clone(&live);
         // It has told the log if it failed.
         let _ = aside("mend", move || live.mend()).await;
     }
+}
+
+async fn tell_of_model(live: &Live, state: ModelState, reporter: &HealthReporter) {
+    let status = match state {
+        ModelState::Works | ModelState::FilesMissing => ServingStatus::Serving,
+        ModelState::Failed | ModelState::Missing => ServingStatus::NotServing,
+    };
+    metrics::model_state(state.name());
+    if let Some(model) = live.pipeline().0.model() {
+        metrics::model(model.name(), model.revision(), model.precision().name());
+    }
+    reporter.set_service_status(MODEL_HEALTH, status).await;
 }
 
 async fn warm_up(live: &Live, batcher: &Batcher) -> anyhow::Result<()> {

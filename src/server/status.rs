@@ -56,7 +56,7 @@ pub(super) fn from_reload(error: &Error) -> Status {
 }
 
 /// The beginning of a message: what a call ends with travels in headers, and they are small.
-fn cut(message: &str) -> String {
+pub(super) fn cut(message: &str) -> String {
     match message.char_indices().nth(MAX_MESSAGE_CHARS) {
         Some((end, _)) => format!("{}…", &message[..end]),
         None => message.to_owned(),

@@ -5,16 +5,16 @@
 //! Answers that rules gave because the model failed, and answers from memory, are not compared.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::SystemTime;
 
 use crate::assessment::Assessment;
 use crate::classifier::SequenceClassifier;
 use crate::encoder::Threads;
 use crate::error::{Error, Result};
-use crate::live::{FailedReload, Live, Source};
+use crate::live::{FailedReload, Live, Source, load_model, lock};
 use crate::message::explain;
 use crate::metrics::{self, Compared};
 use crate::pipeline::{Assess, CitizenRequest, Pipeline};
@@ -43,12 +43,19 @@ struct Pair {
 
 struct State {
     source: Box<dyn Source>,
-    model: Mutex<Loaded>,
+    /// None until it can be loaded.
+    model: Mutex<Option<Loaded>>,
+    /// Held while it is loaded.
+    loading: Mutex<()>,
+    /// The last reload, if it failed.
     failed: Mutex<Option<FailedReload>>,
+    /// Whether it failed on what it was asked last.
+    failing: AtomicBool,
     waiting: AtomicUsize,
     counts: Counts,
 }
 
+#[derive(Clone)]
 struct Loaded {
     model: Arc<SequenceClassifier>,
     since: SystemTime,
@@ -79,10 +86,10 @@ impl Counts {
 pub struct ShadowStatus {
     /// What the operator calls it.
     pub source: String,
-    /// The model.
-    pub model: Arc<SequenceClassifier>,
-    /// Since when it answers.
-    pub since: SystemTime,
+    /// The model, and since when it answers; none until it can be loaded.
+    pub model: Option<(Arc<SequenceClassifier>, SystemTime)>,
+    /// Whether it failed on what it was asked last.
+    pub failing: bool,
     /// The last reload, if it failed.
     pub failed_reload: Option<FailedReload>,
     /// Texts that were answered alike.
@@ -96,30 +103,30 @@ pub struct ShadowStatus {
 }
 
 impl Shadow {
-    /// Loads the shadow model and starts its thread, which ends with the last clone of what this returns.
+    /// Starts the thread of a shadow model, which ends with the last clone of what this returns, and loads the model. One
+    /// that cannot be loaded keeps nobody from being answered: the log says why, and [`reload`](Self::reload) tries again.
     ///
     /// # Errors
-    /// If the model cannot be loaded or does not belong to the city's files, or there is no thread.
-    pub fn start(live: Arc<Live>, source: impl Source) -> anyhow::Result<Self> {
-        let model = Arc::new(source.load_model()?);
-        Pipeline::new(Arc::clone(&model), live.pipeline().0.city().clone())?;
-        tracing::info!(
-            model = model.name(),
-            revision = model.revision(),
-            "a shadow model answers too, unheard"
-        );
+    /// If there is no thread.
+    pub fn start(live: Arc<Live>, source: impl Source) -> std::io::Result<Self> {
         let state = Arc::new(State {
             source: Box::new(source),
-            model: Mutex::new(Loaded { model, since: SystemTime::now() }),
+            model: Mutex::default(),
+            loading: Mutex::default(),
             failed: Mutex::default(),
+            failing: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             counts: Counts::default(),
         });
         // Each entry holds a text at least, so the count of texts is what fills up.
         let (queue, pairs) = sync_channel(MAX_WAITING);
-        let mut worker = Worker { state: Arc::clone(&state), pipelines: None, failing: false };
+        let mut worker = Worker { state: Arc::clone(&state), live: Arc::clone(&live), pipelines: None };
         std::thread::Builder::new().name("shadow".to_owned()).spawn(move || worker.run(&pairs))?;
-        Ok(Self { live, queue, state })
+        let shadow = Self { live, queue, state };
+        if let Err(error) = shadow.reload() {
+            tracing::error!(error = %explain(&error), "the shadow model cannot be loaded; nothing is compared");
+        }
+        Ok(shadow)
     }
 
     /// Loads the shadow model again. Blocks as long as that takes.
@@ -127,36 +134,30 @@ impl Shadow {
     /// # Errors
     /// If it cannot be loaded, or does not belong to the city's files; the one in use stays.
     pub fn reload(&self) -> Result<()> {
-        let loaded = self.state.source.load_model().and_then(|model| {
+        let _one_at_a_time = lock(&self.state.loading);
+        let loaded = load_model(self.state.source.as_ref()).and_then(|model| {
             let model = Arc::new(model);
             Pipeline::new(Arc::clone(&model), self.live.pipeline().0.city().clone())?;
             Ok(model)
         });
-        let failed = loaded.as_ref().err();
-        *lock(&self.state.failed) =
-            failed.map(|error| FailedReload { at: SystemTime::now(), problem: explain(error) });
+        *lock(&self.state.failed) = FailedReload::of(&loaded);
         let model = loaded?;
         tracing::info!(
             model = model.name(),
             revision = model.revision(),
-            "the shadow model was loaded again"
+            "a shadow model answers too, unheard"
         );
-        *lock(&self.state.model) = Loaded { model, since: SystemTime::now() };
-        self.state.counts.clear();
+        *lock(&self.state.model) = Some(Loaded { model, since: SystemTime::now() });
         Ok(())
     }
 
     /// How it does.
     pub fn status(&self) -> ShadowStatus {
-        let (model, since) = {
-            let loaded = lock(&self.state.model);
-            (Arc::clone(&loaded.model), loaded.since)
-        };
         let counts = &self.state.counts;
         ShadowStatus {
             source: self.state.source.model_name(),
-            model,
-            since,
+            model: lock(&self.state.model).clone().map(|loaded| (loaded.model, loaded.since)),
+            failing: self.state.failing.load(Ordering::Relaxed),
             failed_reload: lock(&self.state.failed).clone(),
             same: counts.get(Compared::Same),
             different: counts.get(Compared::Different),
@@ -174,7 +175,7 @@ impl Shadow {
             .map(|(request, answer)| Pair { request: request.clone(), answered: Outcome::of(answer) })
             .collect();
         let texts = pairs.len();
-        if texts == 0 {
+        if texts == 0 || lock(&self.state.model).is_none() {
             return;
         }
         let room = self.state.waiting.fetch_add(texts, Ordering::Relaxed) + texts <= MAX_WAITING;
@@ -202,10 +203,10 @@ impl std::fmt::Debug for Shadow {
 /// Asks the shadow model, on a thread of its own.
 struct Worker {
     state: Arc<State>,
-    /// The pipeline that answered last, and the one of the shadow model with the same city.
-    pipelines: Option<[Arc<Pipeline>; 2]>,
-    /// Whether it failed last time, which the log has been told.
-    failing: bool,
+    live: Arc<Live>,
+    /// The pipeline that answered last, and the one of the shadow model with the same city. What has been replaced is not
+    /// kept alive by it.
+    pipelines: Option<(Weak<Pipeline>, Arc<Pipeline>)>,
 }
 
 impl Worker {
@@ -218,43 +219,48 @@ impl Worker {
     }
 
     fn compare(&mut self, pairs: &[Pair]) {
+        // A model or a city that has been replaced since would be compared with another one.
+        if !Arc::ptr_eq(&pairs[0].request.pipeline, &self.live.pipeline().0) {
+            return self.state.counts.add(Compared::Dropped, pairs.len());
+        }
         // A panic ends neither the thread nor the comparison of what comes after.
         let answers = catch_unwind(AssertUnwindSafe(|| self.ask(pairs))).unwrap_or(Err(Error::Panicked));
+        let failed_before = self.state.failing.swap(answers.is_err(), Ordering::Relaxed);
         match answers {
             Ok(answers) => {
-                self.failing = false;
                 for (pair, answer) in pairs.iter().zip(&answers) {
                     self.tell(pair, &Outcome::of(answer));
                 }
             }
             Err(error) => {
-                if !self.failing {
+                if !failed_before {
                     tracing::error!(error = %explain(&error), "the shadow model failed");
                 }
-                self.failing = true;
                 self.state.counts.add(Compared::Failed, pairs.len());
             }
         }
     }
 
     fn ask(&mut self, pairs: &[Pair]) -> Result<Vec<Assessment>> {
-        let pipeline = self.pipeline_like(&pairs[0].request.pipeline)?;
+        let Some(pipeline) = self.pipeline_like(&pairs[0].request.pipeline)? else { return Ok(Vec::new()) };
         let requests: Result<Vec<_>> = pairs.iter().map(|pair| pipeline.read_again(&pair.request)).collect();
         pipeline.assess(&requests?, Threads::One)
     }
 
-    /// The shadow model with the city of the pipeline that answered: places of areas in a request are of that city.
-    fn pipeline_like(&mut self, answered: &Arc<Pipeline>) -> Result<Arc<Pipeline>> {
-        let model = Arc::clone(&lock(&self.state.model).model);
-        if let Some([before, pipeline]) = &self.pipelines
-            && Arc::ptr_eq(before, answered)
+    /// The shadow model with the city of the pipeline that answered: places of areas in a request are of that city. Where
+    /// either is another than before, counting begins anew.
+    fn pipeline_like(&mut self, answered: &Arc<Pipeline>) -> Result<Option<Arc<Pipeline>>> {
+        let Some(Loaded { model, .. }) = lock(&self.state.model).clone() else { return Ok(None) };
+        if let Some((before, pipeline)) = &self.pipelines
+            && Weak::ptr_eq(before, &Arc::downgrade(answered))
             && pipeline.model().is_some_and(|before| Arc::ptr_eq(before, &model))
         {
-            return Ok(Arc::clone(pipeline));
+            return Ok(Some(Arc::clone(pipeline)));
         }
         let pipeline = Arc::new(Pipeline::new(model, answered.city().clone())?);
-        self.pipelines = Some([Arc::clone(answered), Arc::clone(&pipeline)]);
-        Ok(pipeline)
+        self.state.counts.clear();
+        self.pipelines = Some((Arc::downgrade(answered), Arc::clone(&pipeline)));
+        Ok(Some(pipeline))
     }
 
     fn tell(&self, pair: &Pair, shadow: &Outcome) {
@@ -269,9 +275,4 @@ impl Worker {
             tracing::info!(%digest, what, answered, shadow, "the shadow model answers otherwise");
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // Nothing panics while it holds a lock.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

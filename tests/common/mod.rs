@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
@@ -157,6 +158,18 @@ impl Source for Tiny {
     }
 }
 
+/// The metrics that are served at an address, as text.
+pub(crate) fn metrics_page(address: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("application/openmetrics-text"), "{head}");
+    assert!(body.ends_with("# EOF\n"), "{body}");
+    body.to_owned()
+}
+
 /// `jiesu serve` with a tiny model, in a process of its own that does not outlive a failed test.
 pub(crate) struct Served {
     process: Child,
@@ -207,6 +220,11 @@ impl Served {
     /// Where it answers calls.
     pub(crate) fn endpoint(&self) -> Endpoint {
         Endpoint::from_shared(format!("http://{}", self.address("serving"))).unwrap()
+    }
+
+    /// Its metrics, where it was told to serve them.
+    pub(crate) fn metrics(&self) -> String {
+        metrics_page(self.address("metrics"))
     }
 
     /// The folder of its model.

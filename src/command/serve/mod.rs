@@ -44,7 +44,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let records = args.records.as_ref().map(|folder| Records::open(folder, limits(args))).transpose()?;
     let shadow = args.shadow_model.clone().map(|model| {
         let source = load::Named::new(ModelArgs { model, ..args.model.clone() });
-        Shadow::start(Arc::clone(&live), source).context("the shadow model cannot be used")
+        Shadow::start(Arc::clone(&live), source).context("cannot start the thread of the shadow model")
     });
     let shadow = shadow.transpose()?.map(Arc::new);
     let protected = Protected::load(&args.protect)?;

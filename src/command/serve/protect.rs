@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-use crate::access::{Access, Denial};
+use crate::access::{Access, Denial, KeyId};
 use crate::cli::protect::ProtectArgs;
 use crate::listen::{
-    CertificateFiles, Certificates, ListenAddress, Listener, Protection, Throttle, check_listen,
+    CertificateFiles, Certificates, ListenAddress, Listener, Peer, Protection, Throttle, check_listen,
 };
 use crate::metrics;
 
@@ -31,7 +31,11 @@ impl Protected {
         });
         let certificates = files.map(Certificates::load).transpose()?.map(Arc::new);
         let throttle = Mutex::new(Throttle::default());
-        let access = args.keys.as_ref().map(|file| Access::load(file, move |denial| note(denial, &throttle)));
+        let access = args.keys.as_ref().map(|file| {
+            Access::load(file, move |denial, extensions| {
+                note(denial, extensions.get(), &throttle);
+            })
+        });
         let protected = Self { access: access.transpose()?.map(Arc::new), certificates };
         protected.tell_expiry();
         Ok(protected)
@@ -76,10 +80,12 @@ impl Protected {
 }
 
 /// Counts a call that is refused; of many at once the log names some.
-fn note(denial: &Denial, throttle: &Mutex<Throttle>) {
+fn note(denial: &Denial, peer: Option<&Peer>, throttle: &Mutex<Throttle>) {
     metrics::denied(denial.name());
     let mut throttle = throttle.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(hidden) = throttle.admit(Instant::now()) {
-        tracing::warn!(reason = denial.name(), problem = %denial, hidden, "a call was refused");
+        let origin = peer.map(|peer| peer.origin.to_string());
+        let key = denial.key().map(KeyId::as_str);
+        tracing::warn!(origin, reason = denial.name(), key, more_before = hidden, "a call was refused");
     }
 }

@@ -4,7 +4,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::Signal;
 use tokio::time::MissedTickBehavior;
@@ -18,6 +18,9 @@ use crate::shadow::Shadow;
 
 /// How often the files of keys and certificates are looked at.
 const LOOK: Duration = Duration::from_secs(5);
+/// How long to wait before files that could not be used are tried again although they have not changed: a certificate may
+/// not be valid yet.
+const RETRY: Duration = Duration::from_secs(60);
 
 /// What can be read again.
 pub(super) struct Reloads {
@@ -26,8 +29,8 @@ pub(super) struct Reloads {
     pub(super) protected: Protected,
 }
 
-/// What tells one version of a file from the next.
-type Stamp = Option<(SystemTime, u64, u64)>;
+/// What tells one version of a file from the next: its inode, size, and the last change of content or permissions.
+type Stamp = Option<(u64, u64, i64, i64)>;
 
 impl Reloads {
     /// Reads all again. What does not hold together stays as it was, and the log says why.
@@ -41,15 +44,15 @@ impl Reloads {
         }
     }
 
-    fn protection(&self) {
+    /// Whether keys and certificates could be used.
+    fn protection(&self) -> bool {
         let Protected { access, certificates } = &self.protected;
-        if let Some(Err(error)) = access.as_ref().map(|access| access.reload()) {
-            failed("keys", &error);
-        }
-        if let Some(Err(error)) = certificates.as_ref().map(|certificates| certificates.reload()) {
-            failed("certificates", &error);
-        }
+        let keys = access.as_ref().map_or(Ok(()), |access| access.reload());
+        let keys = keys.inspect_err(|error| failed("keys", error)).is_ok();
+        let certificates = certificates.as_ref().map_or(Ok(()), |certificates| certificates.reload());
+        let certificates = certificates.inspect_err(|error| failed("certificates", error)).is_ok();
         self.protected.tell_expiry();
+        keys && certificates
     }
 
     fn stamps(&self) -> Vec<Stamp> {
@@ -72,24 +75,30 @@ pub(super) async fn on_change(reloads: Arc<Reloads>) {
     if before.is_empty() {
         return;
     }
+    let mut failed: Option<Instant> = None;
     let mut next = tokio::time::interval(LOOK);
     next.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         next.tick().await;
         // What changes while it is read is read once more.
         let now = reloads.stamps();
-        if now != before {
+        if now != before || failed.is_some_and(|failed| failed.elapsed() >= RETRY) {
             before = now;
-            read("protection", &reloads, Reloads::protection).await;
+            let used = read("protection", &reloads, Reloads::protection).await;
+            failed = (used != Some(true)).then(Instant::now);
         }
     }
 }
 
 /// Reads on a thread of its own: those of the runtime check and tokenise what comes.
-async fn read(name: &'static str, reloads: &Arc<Reloads>, read: fn(&Reloads)) {
+async fn read<T: Send + 'static>(
+    name: &'static str,
+    reloads: &Arc<Reloads>,
+    read: fn(&Reloads) -> T,
+) -> Option<T> {
     let reloads = Arc::clone(reloads);
     // It has told the log if it failed.
-    let _ = aside(name, move || read(&reloads)).await;
+    aside(name, move || read(&reloads)).await.ok()
 }
 
 fn failed(what: &'static str, error: &(dyn std::error::Error + 'static)) {
@@ -99,5 +108,5 @@ fn failed(what: &'static str, error: &(dyn std::error::Error + 'static)) {
 
 fn stamp(file: &Path) -> Stamp {
     let file = std::fs::metadata(file).ok()?;
-    Some((file.modified().ok()?, file.len(), file.ino()))
+    Some((file.ino(), file.len(), file.ctime(), file.ctime_nsec()))
 }

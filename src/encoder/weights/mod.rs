@@ -220,13 +220,11 @@ impl Weights {
             });
         }
         let unreadable = |source| WeightsError::unreadable(files.name(), file, source);
-        for program in pickle::of_archive(&path).map_err(unreadable)? {
-            pickle::check(&program).map_err(|problem| WeightsError::Pickle {
-                model: files.name().to_owned(),
-                file: file.to_owned(),
-                problem,
-            })?;
-        }
+        pickle::check_archive(&path).map_err(unreadable)?.map_err(|problem| WeightsError::Pickle {
+            model: files.name().to_owned(),
+            file: file.to_owned(),
+            problem,
+        })?;
         // It panics on tensors that are described by fewer parts than they have.
         let tensors = catch_unwind(AssertUnwindSafe(|| PthTensors::new(&path, None)));
         let tensors = tensors.unwrap_or_else(|_| candle_core::bail!("its tensors are described in part"));

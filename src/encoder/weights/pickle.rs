@@ -25,25 +25,26 @@ const MAX_INTEGER_BYTES: usize = 8;
 /// What is wrong with a pickle, as a phrase.
 pub(super) type Result<T> = std::result::Result<T, String>;
 
-/// The pickles of an archive that candle would read.
-pub(super) fn of_archive(path: &Path) -> candle_core::Result<Vec<Vec<u8>>> {
+/// Checks the pickles of an archive that candle would read, one after the other; what is wrong with one, if something is.
+pub(super) fn check_archive(path: &Path) -> candle_core::Result<Result<()>> {
     let wrap = candle_core::Error::wrap;
     let mut archive = ZipArchive::new(BufReader::new(File::open(path)?)).map_err(wrap)?;
-    let mut pickles = Vec::new();
     for index in 0..archive.len() {
         let entry = archive.by_index(index).map_err(wrap)?;
         if entry.name().is_ok_and(|name| name.ends_with("data.pkl")) {
             let mut pickle = Vec::new();
             // What is cut off here is refused for its length.
             entry.take(MAX_BYTES + 1).read_to_end(&mut pickle)?;
-            pickles.push(pickle);
+            if let Err(problem) = check(&pickle) {
+                return Ok(Err(problem));
+            }
         }
     }
-    Ok(pickles)
+    Ok(Ok(()))
 }
 
 /// Refuses a pickle that does anything else than to list tensors.
-pub(super) fn check(pickle: &[u8]) -> Result<()> {
+fn check(pickle: &[u8]) -> Result<()> {
     if pickle.len() as u64 > MAX_BYTES {
         return Err(format!("is longer than {} MiB", MAX_BYTES >> 20));
     }

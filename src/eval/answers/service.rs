@@ -5,10 +5,9 @@ use tonic::{Request, Status};
 
 use super::{Answer, AnswerError, Answers, Channel, EvidenceWords, Said, Unit, is_explained};
 use crate::assessment::MAX_COUNT;
-use crate::client::{ConnectError, Connection, Connector};
+use crate::client::{ConnectError, Connection, Connector, told};
 use crate::dispatch::DepartmentRole;
 use crate::eval::question::Question;
-use crate::message::explain as explained;
 use crate::pb::dispatch_service_client::DispatchServiceClient;
 use crate::pb::{
     self, ClassifyTextRequest, GetModelRequest, GetTaxonomyRequest, classify_text_result::Outcome,
@@ -195,10 +194,6 @@ impl Answers for Service {
 }
 
 /// What a failed call says; of a broken connection how it broke.
-fn told(status: &Status) -> String {
-    let code = format!("{}: {}", status.code(), status.message());
-    std::error::Error::source(status).map_or(code, explained)
-}
 
 fn said<'a>(answer: &'a pb::Assessment, question: &Question) -> Said<'a> {
     let scores = answer.heads.iter().find(|scores| scores.head == question.head);

@@ -236,6 +236,11 @@ fn refuses_a_workbook_that_claims_to_have_what_no_memory_holds() {
     let texts = br#"<sst uniqueCount="9000000000000"><si><t>x</t></si></sst>"#;
     let error = told_of(&with_parts(&[("xl/sharedStrings.xml", texts)]));
     assert!(error.contains("claims to have 9000000000000 shared texts"), "{error}");
+    for (gap, zeros) in [(" ".repeat(300_000), String::new()), (String::new(), "0".repeat(300_000))] {
+        let texts = format!(r#"<sst uniqueCount{gap}={gap}"{zeros}9000000000000"><si><t>x</t></si></sst>"#);
+        let error = told_of(&with_parts(&[("xl/sharedStrings.xml", texts.as_bytes())]));
+        assert!(error.contains("shared texts, more than there can be"), "{error}");
+    }
     let formula = r#"<c r="A3" t="b"><f t="shared" ref="A3" si = '99999999999'>1</f><v>maybe</v></c>"#;
     let error = told_of(&workbook(&[("工单", &format!(r#"{HEADER}<row r="3">{formula}</row>"#))]));
     assert!(error.contains("claims to have 99999999999 shared formulas"), "{error}");

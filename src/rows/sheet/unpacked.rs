@@ -24,6 +24,8 @@ const FREE_TEXTS: u64 = 1 << 20;
 /// The least that a shared text takes, `<si/>`.
 const MIN_TEXT_BYTES: u64 = 5;
 
+/// Most digits of a number, zeros at its front included.
+const MAX_DIGITS: usize = 20;
 const CHUNK_BYTES: usize = 256 << 10;
 /// As much of a chunk is looked at again with the next one: longer than a name and the number behind it.
 const OVERLAP_BYTES: usize = 64;
@@ -38,18 +40,7 @@ pub(super) fn check(file: File) -> Result<(), String> {
     // Not only what is named as sheets are: a workbook may name any part a sheet.
     for index in 0..archive.len() {
         let Ok(part) = archive.by_index(index) else { continue };
-        let (size, limit) = (mebibytes(size), (limit - unpacked, mebibytes(limit)));
-        unpacked += check_part(part, limit.0).map_err(|excess| match excess {
-            Excess::Bytes => {
-                format!(
-                    "it has {size}, and would have more than {} unpacked, as no honest workbook does",
-                    limit.1
-                )
-            }
-            Excess::Claim(what, number) => {
-                format!("it claims to have {number} {what}, more than there can be")
-            }
-        })?;
+        unpacked += check_part(part, limit - unpacked).map_err(|excess| excess.told(size, limit))?;
     }
     Ok(())
 }
@@ -63,6 +54,20 @@ enum Excess {
     Claim(&'static str, u64),
 }
 
+impl Excess {
+    /// What is wrong with a workbook of that size.
+    fn told(self, size: u64, limit: u64) -> String {
+        match self {
+            Self::Bytes => format!(
+                "it has {}, and would have more than {} unpacked, as no honest workbook does",
+                mebibytes(size),
+                mebibytes(limit)
+            ),
+            Self::Claim(what, number) => format!("it claims to have {number} {what}, more than there can be"),
+        }
+    }
+}
+
 /// Unpacks a part, and says how large it is.
 fn check_part(mut part: impl Read, limit: u64) -> Result<u64, Excess> {
     let mut buffer = vec![0; CHUNK_BYTES];
@@ -73,10 +78,11 @@ fn check_part(mut part: impl Read, limit: u64) -> Result<u64, Excess> {
         if unpacked > limit {
             return Err(Excess::Bytes);
         }
-        let held = &buffer[..kept + count];
+        let after_space = kept > 0 && buffer[kept - 1].is_ascii_whitespace();
+        let end = kept + squeeze(&mut buffer[kept..kept + count], after_space);
+        let held = &buffer[..end];
         texts = texts.max(largest(held, b"uniqueCount"));
         formulas = formulas.max(largest(held, b"si"));
-        let end = kept + count;
         kept = end.min(OVERLAP_BYTES);
         buffer.copy_within(end - kept..end, 0);
     }
@@ -89,14 +95,32 @@ fn check_part(mut part: impl Read, limit: u64) -> Result<u64, Excess> {
     Ok(unpacked)
 }
 
-/// The largest value of an attribute, as far as it is a number.
+/// Leaves one blank of each run, so that a name and its number are not torn apart by a gap as long as a chunk.
+fn squeeze(bytes: &mut [u8], mut after_space: bool) -> usize {
+    let mut end = 0;
+    for place in 0..bytes.len() {
+        let byte = bytes[place];
+        let is_space = byte.is_ascii_whitespace();
+        if !(is_space && after_space) {
+            bytes[end] = byte;
+            end += 1;
+        }
+        after_space = is_space;
+    }
+    end
+}
+
+/// The largest value of an attribute, as far as it is a number; one with more digits than any number has is too large.
 fn largest(xml: &[u8], attribute: &[u8]) -> u64 {
     let value = |place: usize| {
         let rest = xml[place + attribute.len()..].trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
         let rest = rest.strip_prefix(b"\"").or_else(|| rest.strip_prefix(b"'"))?;
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit());
+        let digits = &rest[..rest.iter().take_while(|byte| byte.is_ascii_digit()).count()];
+        if digits.len() > MAX_DIGITS {
+            return Some(u64::MAX);
+        }
         Some(
-            digits.fold(0_u64, |number, digit| {
+            digits.iter().fold(0_u64, |number, digit| {
                 number.saturating_mul(10).saturating_add(u64::from(digit - b'0'))
             }),
         )

@@ -8,8 +8,9 @@ use tonic::{Request, Response, Status};
 use super::aside::aside;
 use super::call::{Call, code};
 use super::status;
-use crate::error::Result as LoadResult;
+use crate::error::{Error, Result as LoadResult};
 use crate::live::Live;
+use crate::message::explain;
 use crate::metrics;
 use crate::pb::admin_service_server::{AdminService, SERVICE_NAME};
 use crate::pb::{
@@ -25,21 +26,25 @@ mod models;
 pub(super) struct Admin {
     live: Arc<Live>,
     shadow: Option<Arc<Shadow>>,
-    /// One at a time reads files or loads models.
-    turn: Arc<Semaphore>,
+    /// One at a time reads the city's files.
+    city: Arc<Semaphore>,
+    /// One at a time loads models, which may take as long as a download.
+    model: Arc<Semaphore>,
 }
 
 impl Admin {
     pub(super) fn new(live: Arc<Live>, shadow: Option<Arc<Shadow>>) -> Self {
-        Self { live, shadow, turn: Arc::new(Semaphore::new(1)) }
+        let turn = || Arc::new(Semaphore::new(1));
+        Self { live, shadow, city: turn(), model: turn() }
     }
 
     /// Does what takes a while, when it is its turn.
     async fn load<T: Send + 'static>(
         &self,
+        turn: &Arc<Semaphore>,
         load: impl FnOnce(&Self) -> LoadResult<T> + Send + 'static,
     ) -> Result<T, Status> {
-        let turn = Arc::clone(&self.turn).acquire_owned().await;
+        let turn = Arc::clone(turn).acquire_owned().await;
         let admin = self.clone();
         // The turn ends with the work, not with a caller who does not wait for it.
         let loaded = aside("reload", move || {
@@ -48,7 +53,10 @@ impl Admin {
             loaded
         });
         loaded.await?.map_err(|error| {
-            metrics::reload_failed("pipeline");
+            // A revision that was not expected is no fault of the files.
+            if !matches!(error, Error::UnexpectedRevision { .. }) {
+                metrics::reload_failed("pipeline");
+            }
             status::from_reload(&error)
         })
     }
@@ -63,7 +71,7 @@ impl Admin {
 impl AdminService for Admin {
     async fn reload(&self, request: Request<ReloadRequest>) -> Result<Response<ReloadResponse>, Status> {
         let call = Call::of(SERVICE_NAME, "Reload", &request);
-        let reloaded = self.load(|admin| admin.live.reload_city()).await;
+        let reloaded = self.load(&self.city, |admin| admin.live.reload_city()).await;
         call.end(code(&reloaded));
         let pipeline = reloaded?;
         Ok(Response::new(ReloadResponse {
@@ -79,9 +87,14 @@ impl AdminService for Admin {
     ) -> Result<Response<ReloadModelResponse>, Status> {
         let call = Call::of(SERVICE_NAME, "ReloadModel", &request);
         let expected = request.into_inner().expected_revision;
-        let reloaded = self.load(move |admin| {
+        let reloaded = self.load(&self.model, move |admin| {
             admin.live.reload_model((!expected.is_empty()).then_some(&expected))?;
-            admin.shadow.as_ref().map_or(Ok(()), |shadow| shadow.reload())
+            // Its own failure is told with the models: the one that answers was replaced all the same.
+            if let Some(Err(error)) = admin.shadow.as_ref().map(|shadow| shadow.reload()) {
+                metrics::reload_failed("shadow");
+                tracing::error!(error = %explain(&error), "the shadow model was not loaded again");
+            }
+            Ok(())
         });
         let reloaded = reloaded.await;
         call.end(code(&reloaded));

@@ -3,6 +3,7 @@
 use crate::classifier::SequenceClassifier;
 use crate::live::{FailedReload, Live, ModelState};
 use crate::pb;
+use crate::server::status;
 use crate::shadow::ShadowStatus;
 
 /// The model that answers, or that there is none.
@@ -28,12 +29,17 @@ pub(super) fn active(live: &Live) -> pb::LoadedModel {
 
 /// A model that answers unheard.
 pub(super) fn shadow(shadow: &ShadowStatus) -> pb::LoadedModel {
+    let state = match (&shadow.model, shadow.failing) {
+        (None, _) => pb::ModelState::Missing,
+        (Some(_), true) => pb::ModelState::Failed,
+        (Some(_), false) => pb::ModelState::Works,
+    };
     pb::LoadedModel {
         role: pb::ModelRole::Shadow.into(),
-        state: pb::ModelState::Works.into(),
+        state: state.into(),
         source: shadow.source.clone(),
-        model: Some(outline(&shadow.model)),
-        since: Some(shadow.since.into()),
+        model: shadow.model.as_ref().map(|(model, _)| outline(model)),
+        since: shadow.model.as_ref().map(|(_, since)| (*since).into()),
         failed_reload: shadow.failed_reload.clone().map(failed_reload),
         comparison: Some(pb::ShadowComparison {
             compared: (shadow.same + shadow.different).cast_signed(),
@@ -45,7 +51,7 @@ pub(super) fn shadow(shadow: &ShadowStatus) -> pb::LoadedModel {
 }
 
 fn failed_reload(FailedReload { at, problem }: FailedReload) -> pb::FailedReload {
-    pb::FailedReload { at: Some(at.into()), problem }
+    pb::FailedReload { at: Some(at.into()), problem: status::cut(&problem) }
 }
 
 /// A model without its heads.
