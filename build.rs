@@ -35,9 +35,12 @@ fn compile_protocol(out_dir: &Path) -> Result<(), Box<dyn Error>> {
 
 fn embed_model(folder: &Path, out_dir: &Path) -> Result<(), Box<dyn Error>> {
     let mut list = "const BUILT_IN_FILES: &[(&str, &[u8])] = &[\n".to_owned();
+    // The folder rather than its files: one that is not there would have every build compile the whole crate again.
+    if folder.is_dir() {
+        println!("cargo::rerun-if-changed={}", folder.display());
+    }
     for name in MODEL_FILES {
         let file = folder.join(name);
-        println!("cargo::rerun-if-changed={}", file.display());
         if file.is_file() {
             writeln!(list, "    ({name:?}, include_bytes!({:?})),", file.display().to_string())?;
         }

@@ -3,8 +3,9 @@
 //! A text that is too long keeps its head and its tail, since requests open with the matter and close with what is
 //! asked for. Sun et al., "How to Fine-Tune BERT for Text Classification?" (2019), found the same for reviews.
 
-use ahash::AHashMap;
+use std::panic::catch_unwind;
 
+use ahash::AHashMap;
 use serde::Deserialize;
 use tokenizers::models::ModelWrapper;
 use tokenizers::models::wordpiece::WordPiece;
@@ -125,10 +126,10 @@ impl TextTokenizer {
         let model = files.name();
         let inner = if files.contains(TOKENIZER_FILE) {
             let bytes = files.read(TOKENIZER_FILE)?;
-            Tokenizer::from_bytes(bytes).map_err(|error| TokenizerError::Invalid {
+            described(&bytes).map_err(|reason| TokenizerError::Invalid {
                 model: model.to_owned(),
                 file: TOKENIZER_FILE,
-                reason: error.to_string(),
+                reason,
             })?
         } else if files.contains(VOCABULARY_FILE) {
             word_piece(files)?
@@ -232,6 +233,15 @@ impl EncodedText {
         self.token_type_ids.extend(std::iter::repeat_n(segment, range.len()));
         let spans = pieces.get_offsets()[range].iter();
         self.spans.extend(spans.map(|&(start, end)| Some(TokenSpan { field, start, end })));
+    }
+}
+
+/// The tokenizer that a `tokenizer.json` describes.
+fn described(json: &[u8]) -> Result<Tokenizer, String> {
+    // The library panics on some descriptions that break off, rather than to tell of it.
+    match catch_unwind(|| Tokenizer::from_bytes(json)) {
+        Ok(read) => read.map_err(|error| error.to_string()),
+        Err(_) => Err("it is damaged".to_owned()),
     }
 }
 
@@ -364,6 +374,17 @@ mod tests {
             let error = of_json(open.repeat(100_000));
             assert!(error.starts_with("`tokenizer.json` of model `test` describes no tokenizer"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_description_that_breaks_off_is_refused_wherever_it_does() {
+        let json = serde_json::to_string(&tokenizer().inner).unwrap();
+        for end in (1..json.len()).filter(|end| json.is_char_boundary(*end)) {
+            let error = of_json(json[..end].to_owned());
+            assert!(error.starts_with("`tokenizer.json` of model `test` describes no tokenizer"), "{error}");
+        }
+        let error = of_json(r#"{"version": "1.0", "decoder": Null}"#.to_owned());
+        assert!(error.ends_with("it is damaged"), "{error}");
     }
 
     #[test]

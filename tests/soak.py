@@ -75,6 +75,16 @@ class Deployment:
         added = [self.binary, "keys", "add", self.path("keys.toml"), "--id", f"soak-{self.generation}", *scopes]
         return subprocess.run(added, check=True, capture_output=True, text=True).stdout.strip()
 
+    def change_key(self):
+        """Adds a key, and hands it out once the service knows it."""
+        new = self.add_key()
+        for _ in range(60):
+            if self.client("admin", "models", key=new).wait() == 0:
+                self.key = new
+                return
+            time.sleep(0.2)
+        sys.exit("the service does not take the new key")
+
     def drop_old_keys(self):
         text = Path(self.path("keys.toml")).read_text()
         kept = text[text.rindex("[[key]]"):]
@@ -99,8 +109,8 @@ class Deployment:
                     return
             time.sleep(0.1)
 
-    def client(self, *arguments):
-        environment = dict(os.environ, JIESU_API_KEY=self.key, JIESU_CA=self.path("ca.pem"))
+    def client(self, *arguments, key=None):
+        environment = dict(os.environ, JIESU_API_KEY=key or self.key, JIESU_CA=self.path("ca.pem"))
         command = [self.binary, *arguments, "--endpoint", self.uri]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
@@ -205,7 +215,7 @@ def disturb(deployment, seconds, samples, events):
             events["reloads"] += 1
         if second % 300 == 240:
             deployment.write_certificate()
-            deployment.key = deployment.add_key()
+            deployment.change_key()
             events["rotations"] += 1
         # Who began with the old key has finished by now.
         if second % 300 == 295:
