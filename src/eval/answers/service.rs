@@ -193,8 +193,6 @@ impl Answers for Service {
     }
 }
 
-/// What a failed call says; of a broken connection how it broke.
-
 fn said<'a>(answer: &'a pb::Assessment, question: &Question) -> Said<'a> {
     let scores = answer.heads.iter().find(|scores| scores.head == question.head);
     let decided = |scores: &pb::HeadScores| {
