@@ -153,7 +153,56 @@ impl RequestText {
     ///
     /// Returns `None` if `span` is empty, out of bounds, or cuts a character.
     pub fn original_chars(&self, field: Field, span: Range<usize>) -> Option<Range<usize>> {
-        let words = &self.field(field).normalized;
+        self.field(field).original_chars(span)
+    }
+
+    fn field(&self, field: Field) -> &Words {
+        match field {
+            Field::Title => &self.title,
+            Field::Text => &self.text,
+        }
+    }
+}
+
+impl Words {
+    /// Reads a field; personal data is masked in its normalised words, and known in its original.
+    fn read(original: &str) -> Self {
+        let mut words = Self::masked(original, privacy::find(original));
+        for _ in 0..MAX_MASKINGS {
+            let uncovered = words.uncovered();
+            if uncovered.is_empty() {
+                break;
+            }
+            let mut personal = [words.personal, uncovered].concat();
+            personal.sort_by_key(|span| span.chars.start);
+            words = Self::masked(original, personal);
+        }
+        words
+    }
+
+    fn masked(original: &str, personal: Vec<PersonalSpan>) -> Self {
+        Self { normalized: normalize(original, &personal), personal }
+    }
+
+    /// Personal data that only normalising has made legible, as where a line broke inside a number.
+    fn uncovered(&self) -> Vec<PersonalSpan> {
+        let normalized = self.normalized.get();
+        // Most words read as before, and looking for personal data takes long.
+        if privacy::read_alike(&privacy::mask(self.normalized.get_original(), &self.personal), normalized) {
+            return Vec::new();
+        }
+        let bytes: Vec<_> =
+            normalized.char_indices().map(|(byte, _)| byte).chain([normalized.len()]).collect();
+        let found = privacy::find(normalized).into_iter().filter_map(|PersonalSpan { kind, chars }| {
+            let chars = self.original_chars(bytes[chars.start]..bytes[chars.end])?;
+            Some(PersonalSpan { kind, chars })
+        });
+        found.collect()
+    }
+
+    /// See [`RequestText::original_chars`].
+    fn original_chars(&self, span: Range<usize>) -> Option<Range<usize>> {
+        let words = &self.normalized;
         if span.is_empty() || words.get().get(span.clone()).is_none() {
             return None;
         }
@@ -162,13 +211,6 @@ impl RequestText {
         let start = original.get(..bytes.start)?.chars().count();
         let inside = original.get(bytes)?.chars().count();
         Some(start..start + inside)
-    }
-
-    fn field(&self, field: Field) -> &Words {
-        match field {
-            Field::Title => &self.title,
-            Field::Text => &self.text,
-        }
     }
 }
 
@@ -181,6 +223,8 @@ impl fmt::Debug for RequestText {
     }
 }
 
+/// Most rounds of masking what the one before has uncovered; two are needed.
+const MAX_MASKINGS: usize = 4;
 /// Most rounds of simplification; two are needed.
 const MAX_SIMPLIFICATIONS: usize = 4;
 
@@ -197,11 +241,10 @@ fn normalized(
 ) -> Option<Words> {
     let mut chars = words.chars().count();
     if chars <= max {
-        let personal = privacy::find(words);
-        let normalized = normalize(words, &personal);
-        chars = normalized.get().chars().count();
+        let words = Words::read(words);
+        chars = words.normalized.get().chars().count();
         if chars <= max {
-            return Some(Words { normalized, personal });
+            return Some(words);
         }
     }
     let problem = format!("has {chars} characters; at most {max} are accepted");
@@ -217,7 +260,7 @@ fn normalize(original: &str, personal: &[PersonalSpan]) -> NormalizedString {
     }
     words.map(plain_space);
     // Before NFKC, since a mark that stands between two characters keeps them from being composed.
-    words.filter(|c| !is_invisible(c));
+    words.filter(|c| !is_dropped(c));
     words.nfkc();
     // A few characters take two steps (薴 → 苧 → 苎), and simplifying can bring compatibility characters back.
     for _ in 0..MAX_SIMPLIFICATIONS {
@@ -231,6 +274,13 @@ fn normalize(original: &str, personal: &[PersonalSpan]) -> NormalizedString {
     words.filter(|c| !(after_space.replace(c == ' ') && c == ' '));
     words.rstrip();
     words
+}
+
+/// Words as they were written, but for personal data, which is masked character for character.
+///
+/// What only comes out when the words are normalised is masked too.
+pub fn masked_words(words: &str) -> String {
+    privacy::mask(words, &Words::read(words).personal)
 }
 
 /// Words as those of a request are read: NFKC, simplified Chinese, plain spaces.
@@ -261,12 +311,9 @@ fn simplify(words: &mut NormalizedString) -> bool {
     true
 }
 
-/// Control characters (line breaks are spaces by now), zero-width marks, byte-order marks, soft hyphens, emoji
-/// variation selectors.
-fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}')
-        || matches!(c, '\u{feff}' | '\u{fe00}'..='\u{fe0f}' | '\u{fffd}')
+/// Control characters (line breaks are spaces by now), and what privacy reads past too.
+fn is_dropped(c: char) -> bool {
+    c.is_control() || privacy::is_invisible(c)
 }
 
 #[cfg(test)]
@@ -320,6 +367,20 @@ mod tests {
         assert_eq!(request.masked(Field::Text), "😀請打***********，路燈壞了");
         let start = request.normalized(Field::Text).find("路灯").unwrap();
         assert_eq!(request.original_chars(Field::Text, start..start + "路灯".len()), Some(15..17));
+    }
+
+    #[test]
+    fn what_normalising_makes_legible_is_masked() {
+        for (written, masked) in [
+            ("打138\u{fffd}0013\u{fffd}8000", "打*************"),
+            ("我叫王\u{1}小明,路灯坏了", "我叫****,路灯坏了"),
+            ("我叫饒小明", "我叫***"),
+        ] {
+            let request = text(written);
+            assert_eq!(request.normalized(Field::Text), masked);
+            assert_eq!(request.masked(Field::Text), masked);
+            assert_eq!(masked_words(written), masked);
+        }
     }
 
     #[test]

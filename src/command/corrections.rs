@@ -9,11 +9,11 @@ use anyhow::{Context, ensure};
 use serde_json::to_string_pretty;
 
 use crate::cli::corrections::{CorrectionsArgs, CorrectionsTask, ExportArgs, ReportArgs};
-use crate::privacy;
 use crate::records::{
     CorrectionCounts, CorrectionReader, CorrectionReport, DecisionReader, ExportSummary, RequestWords,
     unix_millis,
 };
+use crate::request::masked_words;
 use crate::table::Table;
 use crate::whole_file;
 
@@ -56,7 +56,7 @@ fn read_words(path: &Path) -> anyhow::Result<HashMap<String, RequestWords>> {
     let rows = table.map_rows(|row| {
         let id = row.value("id")?.ok_or("id is empty")?;
         let (title, text) = row.title_and_text("title", "text")?;
-        Ok((id, RequestWords { title: privacy::masked(title), text: privacy::masked(text) }))
+        Ok((id, RequestWords { title: masked_words(title), text: masked_words(text) }))
     })?;
     let mut words = HashMap::new();
     for (id, row) in rows {

@@ -74,10 +74,12 @@ impl Canonical {
     }
 }
 
-/// Zero-width marks, marks of direction, and what turns a digit into a picture of a key.
-fn is_invisible(c: char) -> bool {
+/// Zero-width marks, marks of direction, what turns a digit into a picture of a key, and what stands where a character was
+/// lost.
+pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
         || matches!(c, '\u{2060}'..='\u{206f}' | '\u{20e3}' | '\u{feff}' | '\u{fe00}'..='\u{fe0f}')
+        || c == char::REPLACEMENT_CHARACTER
 }
 
 /// Whether it is a Chinese character.

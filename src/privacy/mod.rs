@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use canonical::Canonical;
+pub(crate) use canonical::is_invisible;
 
 mod address;
 mod canonical;
@@ -103,6 +104,11 @@ pub fn mask(text: &str, spans: &[PersonalSpan]) -> String {
         }
     }
     masked.into_iter().collect()
+}
+
+/// Whether two texts read the same to whoever looks for personal data.
+pub(crate) fn read_alike(one: &str, other: &str) -> bool {
+    Canonical::new(one).text() == Canonical::new(other).text()
 }
 
 fn find_once(text: &str) -> Vec<PersonalSpan> {

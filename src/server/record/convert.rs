@@ -7,12 +7,11 @@ use prost_types::Timestamp;
 use crate::pb;
 use crate::pb::ListCorrectionsRequest;
 use crate::pipeline::Pipeline;
-use crate::privacy;
 use crate::records::{
     Action, Correction, CorrectionFilter, CorrectionReason, CorrectionVersions, DecidedDispatch, Decision,
     MAX_PAGE, RecordedCorrection, SuggestedDispatch,
 };
-use crate::request::Violation;
+use crate::request::{Violation, masked_words};
 
 /// Corrections on a page unless the caller says otherwise.
 const DEFAULT_PAGE: u32 = 100;
@@ -90,7 +89,7 @@ fn unknown_ids(pipeline: &Pipeline, decided: &pb::Assignment) -> Vec<Violation> 
 
 /// Masks the words of a correction.
 pub(super) fn masked(correction: Correction) -> Correction {
-    let masked = |words: Option<String>| words.map(|words| privacy::masked(&words));
+    let masked = |words: Option<String>| words.map(|words| masked_words(&words));
     Correction {
         note: masked(correction.note),
         title: masked(correction.title),
