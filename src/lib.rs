@@ -63,6 +63,7 @@ pub mod message;
 pub mod metrics;
 pub mod pb;
 pub mod pipeline;
+mod plain_file;
 pub mod privacy;
 pub mod quantize;
 pub mod records;

@@ -8,8 +8,8 @@ use super::keys::{is_secret, is_settable};
 /// Gives each flag without an environment variable one: `JIESU_BATCH_OUTPUT` for `jiesu batch --output`.
 ///
 /// The commands' names are always in it, so that a new command never changes what a variable means. Help, which would
-/// become twice as long, names only the variables that were there, and never the values of secrets. Flags without a value take what [`BoolishValueParser`] does, such as
-/// `true` or `0`.
+/// become twice as long, names only the variables that were there, and never the values of secrets. Flags without a value
+/// take what [`BoolishValueParser`] does, such as `true` or `0`.
 pub fn with_env(command: Command) -> Command {
     let name = command.get_name().to_owned();
     name_below(command, &name)

@@ -1,10 +1,10 @@
 //! Reads a file of a deployment as text, if it can be one.
 
-use std::fs::{File, Metadata};
-use std::io::Read as _;
+use std::fs::Metadata;
 use std::path::Path;
 
 use super::Faults;
+use crate::plain_file;
 
 /// Largest file that is read: the directory of a city with each of ten thousand communities has 3 MB.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -61,17 +61,11 @@ pub(crate) fn load<T>(
 pub(crate) fn read(path: &Path) -> Result<(Metadata, String), FileError> {
     let file = || path.display().to_string();
     let reading = |source| FileError::Read { file: file(), source };
-    // To open a pipe would wait until somebody writes into it.
-    if !std::fs::metadata(path).map_err(reading)?.is_file() {
-        return Err(FileError::NotAFile { file: file() });
-    }
-    let mut bytes = Vec::new();
-    let content = File::open(path).map_err(reading)?;
-    let metadata = content.metadata().map_err(reading)?;
-    content.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(reading)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(FileError::TooLarge { file: file() });
-    }
+    let opened =
+        plain_file::open(path).map_err(reading)?.ok_or_else(|| FileError::NotAFile { file: file() })?;
+    let metadata = opened.metadata().map_err(reading)?;
+    let bytes = plain_file::read_up_to(&opened, MAX_FILE_BYTES).map_err(reading)?;
+    let bytes = bytes.ok_or_else(|| FileError::TooLarge { file: file() })?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         FileError::NotUtf8 { file: file(), line: sound.split(|&byte| byte == b'\n').count() }

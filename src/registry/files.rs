@@ -7,12 +7,12 @@ use std::path::{Component, Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::bundle::{self, WeightFiles};
-use super::on_disk::{read_up_to, sha256_of};
 use super::sums::Sums;
 use super::{
     CALIBRATION_FILE, CONFIG_FILE, HubConfig, NGRAMS_FILE, OpenFile, RegistryError, SAFETENSORS_FILE,
     SHARD_INDEX_FILE, SUMS_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE,
 };
+use crate::plain_file::{open_file, read_up_to, sha256_of};
 
 /// Digits of a revision that is made from the files themselves.
 const REVISION_DIGITS: usize = 12;
@@ -113,13 +113,14 @@ impl ModelFiles {
         self.contains(CONFIG_FILE) && self.weight_files().is_ok()
     }
 
-    /// Checks that the files are still those that were found: whoever reads them opens them later. The files of a commit
-    /// do not change.
+    /// Checks that the files are still those that were found: whoever reads them opens them later. The files of a commit,
+    /// and those in the binary, do not change.
     ///
     /// # Errors
     /// If they are others by now.
     pub fn check_unchanged(&self) -> Result<(), RegistryError> {
-        if self.revision.len() == REVISION_DIGITS && self.digest()? != self.revision {
+        let may_change = matches!(self.place, Place::Folder(_)) && self.revision.len() == REVISION_DIGITS;
+        if may_change && self.digest()? != self.revision {
             return Err(RegistryError::Changed { dir: self.place_name() });
         }
         Ok(())
@@ -134,7 +135,7 @@ impl ModelFiles {
             Place::Folder(_) => {
                 let max = if file == NGRAMS_FILE { MAX_NGRAMS_BYTES } else { MAX_TEXT_BYTES };
                 let path = self.path(file)?;
-                match read_up_to(&path, max) {
+                match open_file(&path).and_then(|opened| read_up_to(&opened, max)) {
                     Ok(Some(content)) => Ok(Cow::Owned(content)),
                     Ok(None) => Err(RegistryError::TooLarge { path, max }),
                     Err(source) => Err(self.cannot_read(file, path, source)),

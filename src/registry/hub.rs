@@ -17,9 +17,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::bundle::{self, WeightFiles};
 use super::files::is_plain;
-use super::on_disk::sha256_of;
 use super::{CONFIG_FILE, HubConfig, HubToken, ModelFiles, RegistryError};
 use crate::message;
+use crate::plain_file::sha256_of;
 
 /// What the hub calls the newest state of a repository.
 const MAIN_BRANCH: &str = "main";

@@ -16,7 +16,6 @@ mod files;
 #[cfg(feature = "hub")]
 mod hub;
 mod hub_config;
-mod on_disk;
 mod open_file;
 mod source;
 mod sums;

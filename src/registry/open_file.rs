@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use super::RegistryError;
-use super::on_disk::open_file;
+use crate::plain_file::open_file;
 
 /// A file of which no more needs to be in memory than what is read.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::error::ReadError;
+use crate::plain_file;
 
 /// The extensions that can be read, for messages.
 pub(super) const READABLE: &str = ".csv, .tsv, .txt, .jsonl, .ndjson, .xlsx and .xlsm";
@@ -74,15 +75,11 @@ impl Format {
 
 /// Opens a file, and nothing but a file.
 pub(super) fn open(path: &Path) -> Result<File, ReadError> {
-    // Looked at before it is opened: to open a pipe waits until somebody writes into it.
-    let metadata = std::fs::metadata(path).map_err(|source| ReadError::reading(path, source))?;
-    if metadata.is_dir() {
-        return Err(ReadError::Folder { path: path.to_owned() });
+    match plain_file::open(path).map_err(|source| ReadError::reading(path, source))? {
+        Some(file) => Ok(file),
+        None if path.is_dir() => Err(ReadError::Folder { path: path.to_owned() }),
+        None => Err(ReadError::NotAFile { path: path.to_owned() }),
     }
-    if !metadata.is_file() {
-        return Err(ReadError::NotAFile { path: path.to_owned() });
-    }
-    File::open(path).map_err(|source| ReadError::reading(path, source))
 }
 
 /// The extension in lower case, without a dot.

@@ -168,6 +168,9 @@ impl Shadow {
 
     /// Gives the shadow model what has been answered, if it has room for it.
     fn offer(&self, requests: &[CitizenRequest], answers: &[Assessment]) {
+        if lock(&self.state.model).is_none() {
+            return;
+        }
         let pairs: Vec<_> = requests
             .iter()
             .zip(answers)
@@ -175,7 +178,7 @@ impl Shadow {
             .map(|(request, answer)| Pair { request: request.clone(), answered: Outcome::of(answer) })
             .collect();
         let texts = pairs.len();
-        if texts == 0 || lock(&self.state.model).is_none() {
+        if texts == 0 {
             return;
         }
         let room = self.state.waiting.fetch_add(texts, Ordering::Relaxed) + texts <= MAX_WAITING;

@@ -1,4 +1,4 @@
-//! Files of a folder that may hold anything: what is no file is not opened, and what is too large not read.
+//! Files that may hold anything, or be none: what is no file is not opened, and what is too large not read.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
@@ -6,17 +6,19 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-/// Opens a file. What is none, such as a pipe, could keep its reader waiting, or never end.
-pub(super) fn open_file(path: &Path) -> io::Result<File> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a file"));
-    }
-    File::open(path)
+/// Opens a file; none where there is something else, such as a folder, or a pipe: to open that could keep its reader
+/// waiting, or never end.
+pub(crate) fn open(path: &Path) -> io::Result<Option<File>> {
+    if std::fs::metadata(path)?.is_file() { File::open(path).map(Some) } else { Ok(None) }
+}
+
+/// As [`open`], for those to whom something else is an error like any other.
+pub(crate) fn open_file(path: &Path) -> io::Result<File> {
+    open(path)?.ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "it is not a file"))
 }
 
 /// The content of a file, unless it is larger than `max` bytes.
-pub(super) fn read_up_to(path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
-    let file = open_file(path)?;
+pub(crate) fn read_up_to(file: &File, max: u64) -> io::Result<Option<Vec<u8>>> {
     let size = file.metadata()?.len();
     if size > max {
         return Ok(None);
@@ -28,7 +30,7 @@ pub(super) fn read_up_to(path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Hashes a file piece by piece.
-pub(super) fn sha256_of(path: &Path) -> io::Result<[u8; 32]> {
+pub(crate) fn sha256_of(path: &Path) -> io::Result<[u8; 32]> {
     let mut file = open_file(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
