@@ -31,7 +31,7 @@ type Workbook = Xlsx<BufReader<File>>;
 
 /// Reads all sheets from end to end. One that has no rows behind its header is left out.
 pub(super) fn survey(path: &Path) -> Result<Vec<Survey>, ReadError> {
-    unpacked::check(open(path)?).map_err(|problem| ReadError::Unpacked { path: path.to_owned(), problem })?;
+    unpacked::check(path)?;
     // The parser panics on some workbooks whose parts contradict each other.
     catch_unwind(AssertUnwindSafe(|| survey_sheets(path)))
         .unwrap_or_else(|_| Err(damaged(path, None, &"its parts contradict each other")))
@@ -184,7 +184,13 @@ fn walk_table(
     let is_single = |found: &SheetRow| {
         found.texts().into_iter().flatten().filter(|text| !text.trim().is_empty()).count() == 1
     };
+    let (mut last, mut disorder) = (None, None);
     walk(workbook, path, sheet, |found| match &mut above {
+        // Whose cells stand in rows that there were before, nobody can say.
+        _ if last.replace(found.number).is_some_and(|last| found.number <= last) => {
+            disorder = Some(found.number + 1);
+            false
+        }
         None => row(found),
         Some(held) if is_single(&found) && held.len() < MAX_TITLE_ROWS => {
             held.push(found);
@@ -200,6 +206,9 @@ fn walk_table(
             rows.into_iter().all(&mut row) && row(found)
         }
     })?;
+    if let Some(line) = disorder {
+        return Err(damaged(path, Some(sheet), &format!("its row {line} stands behind a later one")));
+    }
     above.unwrap_or_default().into_iter().all(row);
     Ok(title_rows)
 }

@@ -180,6 +180,40 @@ fn damage_is_told_with_file_and_sheet() {
     }
 }
 
+#[test]
+fn rows_that_are_out_of_order_are_told_and_not_torn_apart() {
+    for data in [
+        r#"<row r="4"><c r="A4"><v>1</v></c></row><row r="3"><c r="A3"><v>2</v></c></row>"#,
+        r#"<row r="3"><c r="A3"><v>1</v></c><c r="B2"><v>2</v></c></row>"#,
+        r#"<row r="3"><c r="A3"><v>1</v></c><c r="B4"><v>2</v></c></row><row r="4"><c r="A3"><v>2</v></c></row>"#,
+    ] {
+        let error = told_of(&workbook(&[("工单", &format!("{HEADER}{data}"))]));
+        assert!(
+            error.contains("the sheet `工单` of `a.xlsx`") && error.contains("behind a later one"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_bit_that_has_flipped_is_noticed_by_the_checksum() {
+    let row = r#"<row r="3"><c r="A3"><v>1</v></c></row>"#;
+    let whole = workbook(&[("工单", &format!("{HEADER}{row}"))]);
+    let mut archive = zip::ZipArchive::new(Cursor::new(whole)).unwrap();
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for index in 0..archive.len() {
+        let mut part = archive.by_index(index).unwrap();
+        zip.start_file(part.name().unwrap(), stored).unwrap();
+        std::io::copy(&mut part, &mut zip).unwrap();
+    }
+    let mut plain = zip.finish().unwrap().into_inner();
+    let place = memchr::memmem::find(&plain, b"<v>1</v></c></row>").unwrap();
+    plain[place + 3] = b'7';
+    let error = told_of(&plain);
+    assert!(error.contains("part `xl/worksheets/sheet1.xml` is damaged"), "{error}");
+}
+
 /// The workbook of a header alone, with some of its parts replaced or added.
 fn with_parts(parts: &[(&str, &[u8])]) -> Vec<u8> {
     let mut workbook = zip::ZipArchive::new(Cursor::new(workbook(&[("工单", HEADER)]))).unwrap();

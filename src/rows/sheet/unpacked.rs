@@ -2,13 +2,18 @@
 //!
 //! A workbook is a zip archive of XML. A small archive may unpack to any size, whatever it says of itself, and the parser
 //! holds the texts that cells share in memory; it also takes memory for numbers of things that a workbook only claims to
-//! have. So every part that it reads is unpacked once, and thrown away.
+//! have. So every part is unpacked once, and thrown away. That finds damage too, which the parser reads past: it does not
+//! look at checksums.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
+use std::path::Path;
 
 use memchr::memmem;
 use zip::ZipArchive;
+
+use super::super::error::ReadError;
+use super::super::format::open;
+use super::damaged;
 
 /// What any workbook may unpack to. Smaller ones are not worth a look at how well they are packed.
 const FREE_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 64 << 20 };
@@ -30,17 +35,34 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// As much of a chunk is looked at again with the next one: longer than a name and the number behind it.
 const OVERLAP_BYTES: usize = 64;
 
-/// Says what is wrong with a workbook that would take too much memory or time, as a phrase. What cannot be unpacked is for
-/// the parser to tell of.
-pub(super) fn check(file: File) -> Result<(), String> {
+/// Refuses a workbook that would take too much memory or time, or a part of which is damaged. What is no archive, or
+/// packed in a way that is not known, is for the parser to tell of.
+pub(super) fn check(path: &Path) -> Result<(), ReadError> {
+    let file = open(path)?;
     let size = file.metadata().map_or(0, |metadata| metadata.len());
     let limit = FREE_BYTES.max(size.saturating_mul(MAX_RATIO)).min(MAX_BYTES);
     let Ok(mut archive) = ZipArchive::new(BufReader::new(file)) else { return Ok(()) };
     let mut unpacked = 0;
     // Not only what is named as sheets are: a workbook may name any part a sheet.
     for index in 0..archive.len() {
-        let Ok(part) = archive.by_index(index) else { continue };
-        unpacked += check_part(part, limit - unpacked).map_err(|excess| excess.told(size, limit))?;
+        let Ok(mut part) = archive.by_index(index) else { continue };
+        unpacked += check_part(&mut part, limit - unpacked).map_err(|fault| match fault {
+            Fault::Damage(error) => {
+                let name = String::from_utf8_lossy(part.name_raw());
+                damaged(path, None, &format!("its part `{name}` is damaged: {error}"))
+            }
+            Fault::Bytes => {
+                let (size, limit) = (mebibytes(size), mebibytes(limit));
+                let problem = format!(
+                    "it has {size}, and would have more than {limit} unpacked, as no honest workbook does"
+                );
+                ReadError::Unpacked { path: path.to_owned(), problem }
+            }
+            Fault::Claim(what, number) => {
+                let problem = format!("it claims to have {number} {what}, more than there can be");
+                ReadError::Unpacked { path: path.to_owned(), problem }
+            }
+        })?;
     }
     Ok(())
 }
@@ -49,34 +71,29 @@ fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 
-enum Excess {
+/// What is wrong with a part.
+enum Fault {
+    /// It, or those before it, unpack to too much.
     Bytes,
+    /// It claims to have more of something than there can be.
     Claim(&'static str, u64),
-}
-
-impl Excess {
-    /// What is wrong with a workbook of that size.
-    fn told(self, size: u64, limit: u64) -> String {
-        match self {
-            Self::Bytes => format!(
-                "it has {}, and would have more than {} unpacked, as no honest workbook does",
-                mebibytes(size),
-                mebibytes(limit)
-            ),
-            Self::Claim(what, number) => format!("it claims to have {number} {what}, more than there can be"),
-        }
-    }
+    /// It cannot be unpacked to its end.
+    Damage(io::Error),
 }
 
 /// Unpacks a part, and says how large it is.
-fn check_part(mut part: impl Read, limit: u64) -> Result<u64, Excess> {
+fn check_part(mut part: impl Read, limit: u64) -> Result<u64, Fault> {
     let mut buffer = vec![0; CHUNK_BYTES];
     let (mut unpacked, mut kept) = (0, 0);
     let (mut texts, mut formulas) = (0, 0);
-    while let Ok(count @ 1..) = part.read(&mut buffer[kept..]) {
+    loop {
+        let count = part.read(&mut buffer[kept..]).map_err(Fault::Damage)?;
+        if count == 0 {
+            break;
+        }
         unpacked += count as u64;
         if unpacked > limit {
-            return Err(Excess::Bytes);
+            return Err(Fault::Bytes);
         }
         let after_space = kept > 0 && buffer[kept - 1].is_ascii_whitespace();
         let end = kept + squeeze(&mut buffer[kept..kept + count], after_space);
@@ -87,10 +104,10 @@ fn check_part(mut part: impl Read, limit: u64) -> Result<u64, Excess> {
         buffer.copy_within(end - kept..end, 0);
     }
     if texts > FREE_TEXTS.max(unpacked / MIN_TEXT_BYTES) {
-        return Err(Excess::Claim("shared texts", texts));
+        return Err(Fault::Claim("shared texts", texts));
     }
     if formulas > MAX_SHARED_FORMULAS {
-        return Err(Excess::Claim("shared formulas", formulas));
+        return Err(Fault::Claim("shared formulas", formulas));
     }
     Ok(unpacked)
 }
