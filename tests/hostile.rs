@@ -15,6 +15,7 @@ use prost::bytes::{Buf as _, BufMut as _};
 use rand::{Rng as _, RngCore as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tokio::runtime::Runtime;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Endpoint;
@@ -242,6 +243,27 @@ async fn who_never_sends_a_message_holds_a_call_and_nothing_else() {
     server.assert_serving().await;
     runtime.shutdown_background();
     server.assert_serving().await;
+    server.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_has_no_more_than_200_calls_at_a_time() {
+    let server = Server::start();
+    let channel = server.endpoint().connect().await.unwrap();
+    let mut client = DispatchServiceClient::new(channel.clone());
+    let mut open = Vec::new();
+    for _ in 0..200 {
+        let (asks_nothing, requests) = tokio::sync::mpsc::channel::<ClassifyTextRequest>(1);
+        let answers = client.stream_classify_texts(ReceiverStream::new(requests)).await.unwrap();
+        open.push((asks_nothing, answers));
+    }
+    let mut next =
+        tokio::spawn(async move { HealthClient::new(channel).check(HealthCheckRequest::default()).await });
+    tokio::time::timeout(Duration::from_millis(500), &mut next).await.expect_err("it is one too many");
+    server.assert_serving().await;
+    open.pop();
+    tokio::time::timeout(PATIENCE, next).await.expect("there is room again").unwrap().unwrap();
+    drop((open, client));
     server.end();
 }
 

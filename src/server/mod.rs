@@ -61,6 +61,8 @@ const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024 - 1;
 /// What all streams of a connection may.
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// Most calls of a connection at a time; the next waits at its caller. Each may hold a message in memory.
+const MAX_CALLS_OF_A_CONNECTION: u32 = 200;
 /// Longest that a call may take which answers at once, whatever its caller's deadline: who sends half a message, and no
 /// more, holds a call no longer.
 const MAX_CALL: Duration = Duration::from_secs(300);
@@ -120,6 +122,7 @@ pub async fn run(
             .http2_keepalive_interval(Some(Duration::from_secs(60)))
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_concurrent_streams(MAX_CALLS_OF_A_CONNECTION)
             .timeout(MAX_CALL)
             .layer(AccessLayer::new(access))
             .add_service(health)
