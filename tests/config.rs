@@ -183,6 +183,20 @@ fn a_named_file_that_cannot_be_read_is_an_error_and_an_unnamed_one_need_not_be_t
 }
 
 #[test]
+fn probes_do_not_depend_on_what_stands_in_the_file() {
+    let folder = folder("[serve]\nlisten = 1 2\n");
+    let health = |args: &[&str]| {
+        let (status, _, stderr) = jiesu(folder.path(), &[&["health"], args].concat(), &[]);
+        (status, stderr)
+    };
+    assert!(
+        matches!(health(&["--endpoint", "http://127.0.0.1:9"]), (2, told) if told.contains("jiesu.toml:2"))
+    );
+    let alone = health(&["--endpoint", "http://127.0.0.1:9", "--config", "/dev/null"]);
+    assert!(matches!(&alone, (1, told) if told.contains("127.0.0.1:9")), "{alone:?}");
+}
+
+#[test]
 fn all_faults_are_told_with_their_lines_and_what_is_meant() {
     let text =
         "[serve]\nlistne = '127.0.0.1:0'\ncache-mib = '64'\nlisten = 'here'\nlog-format = 'jsn'\n[srve]\n";

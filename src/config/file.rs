@@ -63,6 +63,9 @@ impl ConfigFile {
             match std::fs::read(&path) {
                 Ok(bytes) => return Ok(Some(Self::parse(command, &file, text(&file, &bytes)?)?)),
                 Err(source) if source.kind() == ErrorKind::NotFound && named.is_none() => {}
+                Err(source) if source.kind() == ErrorKind::PermissionDenied && named.is_none() => {
+                    return Err(FileError::Denied { file });
+                }
                 Err(source) => return Err(FileError::Read { file, source }),
             }
         }

@@ -20,6 +20,14 @@ pub enum FileError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A file of settings that nobody named, and that others may read.
+    #[error(
+        "cannot read `{file}`: permission denied\nhint: run this as a user who may read it, or without it: `--config /dev/null`"
+    )]
+    Denied {
+        /// The file's path.
+        file: String,
+    },
     /// Something else than a file, such as a folder or a pipe.
     #[error("`{file}` is not a file\nhint: name a file of TOML")]
     NotAFile {
