@@ -20,7 +20,7 @@ With `--rate`, calls are sent when they are due, whether or not earlier ones hav
 when a call was due: a service that stalls cannot hide it by being asked less. Texts are sent in turn, again and again:
 to measure the model and not the memory of what has been asked before, start the service with `--cache-mib 0`.")]
 pub struct BenchArgs {
-    /// Texts to classify: JSON lines (.jsonl, .ndjson) or CSV with a header (.csv), in UTF-8.
+    /// Texts to classify: CSV or TSV with a header, a workbook, or JSON lines (.csv, .tsv, .xlsx, .jsonl).
     #[arg(long, value_name = "FILE")]
     pub file: PathBuf,
 

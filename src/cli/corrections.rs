@@ -32,8 +32,8 @@ pub struct ExportArgs {
     #[arg(long, value_name = "DIR", env = "JIESU_RECORDS")]
     pub records: PathBuf,
 
-    /// Rows with the words of requests that came without: JSON lines or CSV with the columns `id`, `text` and, if there
-    /// is one, `title`. Personal data is masked.
+    /// Rows with the words of requests that came without: CSV, JSON lines or a workbook with the columns `id`, `text` and,
+    /// if there is one, `title`. Personal data is masked.
     #[arg(long, value_name = "FILE")]
     pub texts: Option<PathBuf>,
 

@@ -69,7 +69,7 @@ names or aliases), `rule` (an id) and `action` (accept or review). What is empty
 Exit status: 0 all went as expected, 1 some did not, 2 nothing could be done."
 )]
 pub struct TestArgs {
-    /// Examples: JSON lines (.jsonl, .ndjson) or CSV with a header (.csv), in UTF-8.
+    /// Examples: CSV or TSV with a header, a workbook, or JSON lines (.csv, .tsv, .xlsx, .jsonl).
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 

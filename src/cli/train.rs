@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 The output is a model bundle for `--model`, in Hugging Face's layout. A run that was stopped goes on with `--resume` and
 the same arguments, to the same result.")]
 pub struct TrainArgs {
-    /// Rows to train on: JSON lines (.jsonl, .ndjson) or CSV with a header (.csv), in UTF-8.
+    /// Rows to train on: CSV or TSV with a header, a workbook, or JSON lines (.csv, .tsv, .xlsx, .jsonl).
     #[arg(value_name = "TRAIN", required = true)]
     pub train: Vec<PathBuf>,
 
